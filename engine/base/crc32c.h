@@ -1,0 +1,13 @@
+/* engine/base/crc32c.h  CRC-32C (Castagnoli, reflected 0x82F63B78, initial
+ * value and final xor 0xFFFFFFFF). "123456789" gives 0xe3069283. SSE4.2 where
+ * the CPU has it, a table elsewhere. Any thread. */
+#ifndef JIELONG_CRC32C_H
+#define JIELONG_CRC32C_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* crc of `prev`'s bytes followed by these; start with prev = 0. */
+uint32_t crc32c(uint32_t prev, const void *p, size_t len);
+
+#endif

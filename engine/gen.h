@@ -1,0 +1,187 @@
+/* engine/gen.h  A generator turns a prompt into a stream of events. A door of
+ * the engine.
+ *
+ * Two exist: the engine on its worker thread (worker.c), and later a server
+ * far away. Every function is called from one thread (main) and none of them
+ * waits. Copies cross the border; every event carries the serial of its
+ * request; events of an older serial are dropped by the reader.
+ */
+#ifndef JIELONG_GEN_H
+#define JIELONG_GEN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/base/err.h"
+#include "engine/knobs.h"
+#include "engine/model.h"
+
+struct gen;
+
+/* A stretch of the prompt of one origin, in order. */
+struct prompt_span {
+    const char *text;  /* UTF-8 as far as the writer's is; always present */
+    size_t len;
+    const int *ids;    /* exact ids if a model wrote it, else NULL */
+    size_t n_ids;
+    const char *tok;   /* 64 hex: tokenizer those ids belong to; else NULL.
+                        * Another model's ids are ignored, the text is used */
+};
+
+enum gen_kind {
+    GEN_RUN,  /* write on after the prompt */
+    GEN_READ, /* only read the prompt in advance (READING, then END) */
+    GEN_PEEK  /* the distribution at the pen, after reading what is needed */
+};
+
+struct gen_request {
+    enum gen_kind kind;
+    /* From the window's start (byte win_at of the story) to the pen. A
+     * request never carries text before the window. */
+    const struct prompt_span *spans;
+    size_t n_spans;
+    size_t win_at;
+    struct knobs knobs;
+    uint64_t seed;       /* decided by the caller, also when random */
+    uint32_t run, br;    /* DECISIONS 2 */
+    uint32_t i0;         /* index of the first token to write */
+    int64_t length_left; /* of the length knob; what a continued run has left */
+    int n_lanes;         /* 1 for now */
+    int n_peek;          /* PEEK: how many candidates */
+};
+
+enum gen_event_type {
+    GEN_LOADING, /* loading.done of loading.total bytes */
+    GEN_LOADED,  /* the model is there: gen_model() is not NULL from now on */
+    GEN_HASHED,  /* hashes are known */
+    GEN_READING, /* reading.done of reading.total tokens of the prompt */
+    GEN_TOKEN,
+    GEN_WINDOW,  /* the window's start moved to byte window.at before token i */
+    GEN_KNOBS,   /* the knobs sent last hold from token i on */
+    GEN_PEEKED,
+    GEN_END,
+    GEN_FAILED   /* of serial 0: the model could not be loaded */
+};
+
+enum gen_why { /* why a run ended; names in gen_why_name() */
+    GEN_WHY_NONE, GEN_WHY_LENGTH, GEN_WHY_SENTENCE, GEN_WHY_PARAGRAPH,
+    GEN_WHY_EOS, GEN_WHY_STOP, GEN_WHY_USER, GEN_WHY_EDIT, GEN_WHY_LOOP,
+    GEN_WHY_ERROR, GEN_WHY_COUNT
+};
+/* "length" "sentence" ... as the journal writes them. */
+const char *gen_why_name(enum gen_why w);
+enum gen_why gen_why_find(const char *name); /* NONE when unknown */
+
+struct peek_row {
+    int id;
+    char text[32];         /* for a person: vocab_show */
+    float p_before, p_after; /* probabilities; after is 0 when cut */
+    enum knob_stage cut;   /* STAGE_NONE: kept */
+};
+
+struct gen_event {
+    enum gen_event_type type;
+    uint32_t serial; /* of the request; 0: of the generator itself */
+    int lane;
+    union {
+        struct { size_t done, total; } loading;
+        struct { int done, total; } reading;
+        struct {
+            uint32_t i;    /* index in the run */
+            int id;
+            float lp, q;
+            char *text;    /* whole characters completed; may be empty; freed
+                            * by gen_event_finish; NUL-terminated */
+            size_t len;
+        } token;
+        struct { uint32_t i; size_t at; } window;
+        struct { uint32_t i; uint32_t knobs_serial; } knobs;
+        struct {
+            struct peek_row *rows; /* freed by gen_event_finish */
+            size_t n;
+            double entropy;        /* bits, after the knobs */
+            int n_kept;
+            uint32_t i;            /* index of the token these would become */
+        } peek;
+        struct {
+            enum gen_why why;
+            uint32_t n;            /* tokens written in this request */
+            unsigned char tail[4]; /* bytes of an unfinished character */
+            size_t n_tail;
+            double seconds;        /* from first token to the end */
+        } end;
+        struct model_hashes hashes;
+        struct err err;            /* FAILED */
+    } u;
+};
+
+/* Starts the worker, which loads the model at once (LOADING..., LOADED or
+ * FAILED with serial 0) and then takes requests; one submitted earlier waits
+ * for it. n_threads 0: as many as the machine has. Never fails for reasons of
+ * the model: those arrive as an event. */
+struct gen *gen_local(const char *model_path, const struct model_options *opt,
+                      int n_threads);
+/* Cancels, joins the thread, frees. Events not yet read are dropped. */
+void gen_free(struct gen *g);
+
+/* Copied; replaces (cancels) what runs. Returns the request's serial, > 0.
+ * The replaced run's END is still delivered, with its own serial. */
+uint32_t gen_submit(struct gen *g, const struct gen_request *req);
+/* Ends the running or waiting request, if any: END with why user. Takes
+ * effect within one layer. */
+void gen_cancel(struct gen *g);
+/* Reaches the next token of request `serial`; answered by KNOBS. Returns a
+ * number that the event repeats in knobs_serial. */
+uint32_t gen_knobs(struct gen *g, uint32_t serial, const struct knobs *k);
+/* Readable while events wait (an eventfd; do not read it yourself). */
+int gen_fd(const struct gen *g);
+/* Moves the next event out; false when there is none. */
+bool gen_next(struct gen *g, struct gen_event *ev);
+void gen_event_finish(struct gen_event *ev);
+/* The loaded model (constant, shared) or NULL before LOADED. */
+const struct model *gen_model(const struct gen *g);
+
+/* --- for tests and for the remote generator: a generator by table --- */
+
+struct gen_ops {
+    void (*free)(struct gen *g);
+    uint32_t (*submit)(struct gen *g, const struct gen_request *req);
+    void (*cancel)(struct gen *g);
+    uint32_t (*knobs)(struct gen *g, uint32_t serial, const struct knobs *k);
+    int (*fd)(const struct gen *g);
+    bool (*next)(struct gen *g, struct gen_event *ev);
+    const struct model *(*model)(const struct gen *g);
+};
+struct gen { /* first member of every implementation */
+    const struct gen_ops *ops;
+};
+
+/* --- stop rules that look at text: shared with remote generators --- */
+
+struct stopper { /* plain value; one stream */
+    enum stop_at stop_at;
+    int64_t left;        /* tokens of the length knob still to come */
+    int extra;           /* tokens past it; at most 20 */
+    bool sentence_done;  /* the run has finished its first sentence */
+    bool at_end;         /* the text now stands at the end of a sentence */
+    char last[64];       /* the last bytes, for endings across tokens */
+    size_t n_last;
+    char stop[KNOB_TEXT_MAX]; /* stop strings, "||" between */
+    char *tail;          /* owned: as much text as the longest stop string */
+    size_t n_tail, cap_tail;
+};
+void stopper_init(struct stopper *s, const struct knobs *k, int64_t left);
+/* New knobs in mid-run: written tokens count against the new length. */
+void stopper_knobs(struct stopper *s, const struct knobs *k, int64_t written);
+/* Tells of one token and the text it completed; GEN_WHY_NONE: go on.
+ * Sentence ends: 。！？…!? and "." before white space, a line break; closing
+ * quotes and brackets after them belong to the sentence, so the end is known
+ * only when the next character is none of them: `next` peeks the text of the
+ * token about to be painted. *cut gets how many bytes of `text` belong to the
+ * story when a stop string ends it (the stop string itself does not). */
+enum gen_why stopper_add(struct stopper *s, const char *text, size_t len,
+                         size_t *cut);
+void stopper_finish(struct stopper *s);
+
+#endif

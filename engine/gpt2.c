@@ -1,0 +1,1 @@
+#include "engine/gpt2.h"

@@ -1,0 +1,64 @@
+/* engine/gpt2.h  The network: weights in memory and the forward pass.
+ *
+ * Canonical storage (FORMATS 0.1): every linear layer as W[n_out][n_in] and
+ * b[n_out]; q, k, v fused as [3D][D]. Sizes as in the papers: V vocabulary
+ * rows, P positions, D width, L layers, H heads, F width of the MLP, T
+ * tokens of a pass, d = D/H.
+ */
+#ifndef JIELONG_GPT2_H
+#define JIELONG_GPT2_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "engine/base/err.h"
+#include "engine/load/load.h"
+
+struct gpt2_layer { /* all borrowed from gpt2.block */
+    const float *ln1_g, *ln1_b; /* [D] */
+    const float *qkv_w, *qkv_b; /* [3D][D], [3D] */
+    const float *o_w, *o_b;     /* [D][D], [D] */
+    const float *ln2_g, *ln2_b; /* [D] */
+    const float *fc_w, *fc_b;   /* [F][D], [F] */
+    const float *proj_w, *proj_b; /* [D][F], [D] */
+};
+
+struct gpt2 { /* constant after loading */
+    int V, P, D, L, H, F; /* P: usable positions */
+    float eps;
+    enum activation act;
+    bool scale_attn, scale_by_layer;
+    float *block;         /* one allocation for all parameters */
+    size_t n_block;       /* floats in it */
+    const float *wte;     /* [V][D] */
+    const float *wpe;     /* [P][D] */
+    const float *lnf_g, *lnf_b; /* [D] */
+    const float *head;    /* [V][D]; == wte when tied */
+    struct gpt2_layer *layer; /* [L] */
+};
+
+void gpt2_free(struct gpt2 *g);
+
+/* Working memory of passes of at most T tokens; owned by the session. */
+struct gpt2_scratch;
+struct gpt2_scratch *gpt2_scratch_new(const struct gpt2 *g, int T,
+                                      struct err *err);
+void gpt2_scratch_free(struct gpt2_scratch *s);
+
+/* Keys and values of one timeline: k and v are [L][H][P][d]. */
+struct kv {
+    float *k, *v;
+    int n; /* positions filled */
+};
+
+/* Runs ids[0..T) at positions kv->n .. kv->n+T-1, appends their keys and
+ * values, and leaves logits [V] of the last position in `logits`, or of all
+ * T positions ([T][V]) when all is true; logits NULL: none wanted (prefill in
+ * slices). `cancel` is looked at before every layer: when set, returns false
+ * and kv->n is unchanged. T <= the scratch's T, kv->n + T <= P. */
+bool gpt2_forward(const struct gpt2 *g, struct gpt2_scratch *s, struct kv *kv,
+                  const int *ids, int T, float *logits, bool all,
+                  const atomic_bool *cancel);
+
+#endif

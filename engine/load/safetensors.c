@@ -1,0 +1,1 @@
+/* engine/load/safetensors.c */

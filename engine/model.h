@@ -1,0 +1,102 @@
+/* engine/model.h  A loaded model: configuration, weights, tokenizer, hashes.
+ * A door of the engine.
+ *
+ * Made once, constant afterwards, shared read-only by all threads. Nothing
+ * here prints. Paths: a Hugging Face directory, a weights file in one, and
+ * whatever later formats add a row for (load/load.c).
+ */
+#ifndef JIELONG_MODEL_H
+#define JIELONG_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/base/err.h"
+
+struct model;
+struct vocab; /* a tokenizer alone */
+
+struct model_options {
+    const char *vocab; /* folder or file to take the tokenizer from, or NULL */
+    /* Called with done/total bytes while loading, on the loading thread;
+     * returning false cancels (ERR_CANCELLED). May be NULL. */
+    bool (*progress)(void *ud, size_t done, size_t total);
+    void *ud;
+    bool no_vocab_needed; /* `logits`: a missing tokenizer is no error */
+};
+
+struct model_info {
+    char name[128];   /* last part of the path */
+    char network[16]; /* "gpt2" */
+    int n_vocab;      /* V: rows of wte */
+    int n_pos;        /* P: positions usable (min of wpe rows and n_ctx) */
+    int n_embd, n_layer, n_head, n_ff; /* D L H F */
+    size_t n_params;
+    size_t weight_bytes; /* resident, in the running type */
+    bool tied;
+    bool has_vocab;
+    bool char_like;   /* lengths are shown as 字 rather than 词元 */
+    char type[8];     /* running type: "f32" */
+};
+
+/* NULL and err (ERR_MODEL or ERR_MEMORY) on failure. */
+struct model *model_open(const char *path, const struct model_options *opt,
+                         struct err *err);
+void model_close(struct model *m);
+const struct model_info *model_info(const struct model *m);
+/* Things to tell once (ignored rows, forced lower case ...), one per index;
+ * NULL after the last. Borrowed till model_close. */
+const char *model_note(const struct model *m, int i);
+const struct vocab *model_vocab(const struct model *m); /* NULL: none */
+
+/* SHA-256 in hex of all weights in file order, of the configuration, of the
+ * tokenizer files. Computing reads the files: on the worker, not on main.
+ * Remembered in $XDG_CACHE_HOME/jielong/sha by device, inode, size, mtime;
+ * a cache that cannot be read or written is simply not used. */
+struct model_hashes {
+    char weights[65], config[65], tokenizer[65];
+};
+bool model_hash(const struct model *m, struct model_hashes *out,
+                struct err *err);
+/* The tokenizer's hash alone, cheap, always known after model_open ("" when
+ * there is no tokenizer). Spans with ids are matched by it. */
+const char *model_tok_hash(const struct model *m);
+
+/* Logits of every position of ids[n]: row i (n_vocab floats) goes to
+ * row(ud, i, logits) in order; borrowed during the call. n <= n_pos. row
+ * returning false stops early (still true here). */
+bool model_logits(const struct model *m, const int *ids, size_t n,
+                  bool (*row)(void *ud, size_t i, const float *logits),
+                  void *ud, struct err *err);
+/* Plain argmax (ties: lower id) over every row of the matrix, n_new times
+ * after ids[n]; n + n_new - 1 <= n_pos. End tokens do not stop it. */
+bool model_greedy(const struct model *m, const int *ids, size_t n, int *out,
+                  size_t n_new, struct err *err);
+
+/* --- a vocabulary --- */
+
+/* A folder (vocab.txt with optional tokenizer_config.json; vocab.json +
+ * merges.txt; tokenizer.json) or one such file. */
+struct vocab *vocab_open(const char *path, struct err *err);
+void vocab_close(struct vocab *v); /* not for one borrowed from a model */
+int vocab_size(const struct vocab *v);
+const char *vocab_kind(const struct vocab *v); /* "wordpiece", "bpe" */
+
+enum {
+    VOCAB_SPECIAL = 1, /* special tokens typed as text become their ids */
+};
+/* Text (any bytes) to ids, as the original tokenizer does it, obeying
+ * tokenizer_config.json to the letter; no tokens added around. *ids is given
+ * to the caller (free). */
+bool vocab_encode(const struct vocab *v, const char *text, size_t len,
+                  int flags, int **ids, size_t *n, struct err *err);
+/* Ids to text, by our detokenizer (FORMATS 3.3, 3.5); given (free). Ids out
+ * of range: err. */
+bool vocab_decode(const struct vocab *v, const int *ids, size_t n, char **text,
+                  size_t *len, struct err *err);
+/* The token's own text for a person ("##x" and specials as they stand; byte
+ * tokens with ill-formed bytes as <E4>); into buf, always NUL-terminated. */
+void vocab_show(const struct vocab *v, int id, char *buf, size_t cap);
+
+#endif

@@ -1,0 +1,83 @@
+/* engine/tokenizer.h  What both tokenizers promise, and the profile.
+ * Inside the engine only; outside see struct vocab in model.h.
+ *
+ * A struct vocab is constant after opening and shared by threads. A
+ * struct detok is the state of one stream of output and belongs to one
+ * thread. Formats and rules: FORMATS section 3.
+ */
+#ifndef JIELONG_TOKENIZER_H
+#define JIELONG_TOKENIZER_H
+
+#include "engine/model.h"
+
+struct tok_ids { /* a growing list of ids */
+    int *v;
+    size_t n, cap;
+};
+
+/* One family of vocabulary. Two exist: wordpiece.c and bpe.c. */
+struct tok_ops {
+    const char *kind;
+    bool (*encode)(const struct vocab *v, const char *text, size_t len,
+                   int flags, struct tok_ids *out, struct err *err);
+    void (*free)(struct vocab *v);
+};
+
+/* How a family of models wants to be fed: data, not code (FORMATS 2.4,
+ * DECISIONS 5). Ids are -1 where there is none. */
+struct profile {
+    char name[32];     /* "jielong", "uer", "gpt2-ml", "openai", "config" */
+    int begin;         /* stands at the head of a document */
+    int newline;       /* stands for a line break; -1: see newline_text */
+    bool newline_text; /* the tokenizer itself can express "\n" (BPE) */
+    int end;           /* ends a text; never part of it */
+    bool head_always;  /* begin also stands before a window in mid-story */
+    bool lower;        /* prompts are lower-cased whatever the config says */
+    bool soft;         /* soft substitution of FORMATS 3.2.8 for prompts */
+    const int *ban;    /* ids never sampled; owned by the vocab */
+    size_t n_ban;
+};
+
+const struct profile *vocab_profile(const struct vocab *v);
+/* Finds and stores the profile (in this order: the "jielong" object of
+ * tokenizer_config.json, the families, bos/eos of the config). n_rows: rows
+ * of the matrix (ids >= vocab_size are banned); network: "gpt2", "grover".
+ * bos/eos: from config/generation_config, -1 when absent or out of range. */
+bool vocab_choose_profile(struct vocab *v, const char *network, int n_rows,
+                          int bos, int eos, struct err *err);
+
+/* Prompt text to ids: line breaks through the profile, lower-casing, soft
+ * substitution, the trailing-space rule for BPE. Appends to out. */
+bool vocab_encode_prompt(const struct vocab *v, const char *text, size_t len,
+                         struct tok_ids *out, struct err *err);
+/* 64 hex digits over the tokenizer's files in a fixed order. */
+const char *vocab_hash(const struct vocab *v);
+/* The 60 commonest characters and all punctuation, digits, line break: ids
+ * exempt from the repetition penalty, one bool per id (vocab_size many). The
+ * commonest are fixed by a list in profile.c, looked up in this vocabulary. */
+const bool *vocab_exempt(const struct vocab *v);
+const char *vocab_note(const struct vocab *v, int i); /* as model_note */
+
+/* --- a stream of output --- */
+
+struct detok;
+
+/* before: text that stands before the first token (its last few hundred
+ * bytes are enough), copied. */
+struct detok *detok_new(const struct vocab *v, const char *before, size_t len);
+void detok_free(struct detok *d);
+/* Appends the whole characters that this id completes to *out (grown with
+ * realloc, *len advanced). Specials give nothing, the newline id "\n". */
+void detok_add(struct detok *d, int id, char **out, size_t *len, size_t *cap);
+/* Bytes of an unfinished character, 0..3. */
+size_t detok_tail(const struct detok *d, unsigned char tail[4]);
+
+/* --- for the two implementations --- */
+
+struct vocab *wordpiece_open_file(const char *vocab_txt, const char *config,
+                                  struct err *err);
+struct vocab *bpe_open_files(const char *vocab_json, const char *merges_txt,
+                             struct err *err);
+struct vocab *tokenizer_json_open(const char *path, struct err *err);
+
+#endif

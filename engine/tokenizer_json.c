@@ -1,0 +1,1 @@
+/* engine/tokenizer_json.c */

@@ -1,0 +1,1 @@
+/* src/cli_engineer.c */

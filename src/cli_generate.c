@@ -1,0 +1,1 @@
+/* src/cli_generate.c */

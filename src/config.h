@@ -1,0 +1,32 @@
+/* src/config.h  $XDG_CONFIG_HOME/jielong/config, read with inih.
+ *
+ *     model = /path/or/name        [knobs]
+ *     theme = ink                  temp = 0.9
+ *     ambiwidth = auto|1|2         top-k = 40
+ *     lang = zh|en                 ...
+ *     color = auto|16|256|true|off
+ *
+ * An unknown key or a bad value warns with its line and is skipped.
+ */
+#ifndef JIELONG_CONFIG_H
+#define JIELONG_CONFIG_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "engine/knobs.h"
+
+struct config {
+    char *model, *theme, *lang, *color; /* owned; NULL when not set */
+    int ambiwidth;                      /* 0 auto, 1, 2 */
+    struct knobs knobs;
+    bool knob_set[KNOB_COUNT];
+    char **warnings;                    /* translated lines, NULL ends */
+};
+void config_init(struct config *c);
+void config_finish(struct config *c);
+/* A missing file is no warning. */
+void config_read_file(struct config *c, const char *path);
+void config_read_stream(struct config *c, FILE *in, const char *name);
+
+#endif

@@ -1,0 +1,1 @@
+/* src/story_tree.c */

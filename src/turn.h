@@ -1,0 +1,79 @@
+/* src/turn.h  Taking turns: the writer's keys and the model's tokens on one
+ * story. No terminal here: the page and the tests drive it alike.
+ *
+ * Holds the caret (the writer's position) and the pen (the model's), decides
+ * what is one undo step, when a run pauses for the writer and goes on, and
+ * turns the generator's events into ops. The rules are DECISIONS section 1
+ * ("Steps", "Writing while the model writes", "Caret and pen") and section 2.
+ * Main thread only; time is handed in (milliseconds of any monotonic clock).
+ */
+#ifndef JIELONG_TURN_H
+#define JIELONG_TURN_H
+
+#include "engine/gen.h"
+#include "src/storyfile.h"
+
+struct turn;
+
+enum turn_state {
+    TURN_IDLE,
+    TURN_LOADING,  /* a run waits for the model to load */
+    TURN_READING,  /* the model reads the prompt */
+    TURN_WRITING,
+    TURN_WAITING   /* a run waits till the writer pauses (300 ms) */
+};
+
+struct turn_status {
+    enum turn_state state;
+    bool model_loaded, model_failed;
+    struct err model_err;
+    int read_done, read_total;   /* READING: tokens */
+    size_t load_done, load_total;
+    double tokens_per_second;    /* of the run that writes, or the last one */
+    enum gen_why last_why;       /* how the last run ended; NONE: none yet */
+    uint32_t last_n;             /* its tokens */
+    uint64_t last_seed;
+    int window_used, window_size;/* tokens in the model's window; 0 unknown */
+    size_t window_at;            /* byte where the window starts */
+    bool after_unseen;           /* text follows the pen: model can't see it */
+    size_t sibling, n_siblings;  /* version here, from 1; n 0 or 1: only one */
+};
+
+/* f and g are borrowed. */
+struct turn *turn_new(struct storyfile *f, struct gen *g);
+void turn_free(struct turn *t); /* stops a run, closes the open step */
+
+void turn_get_status(const struct turn *t, struct turn_status *out);
+size_t turn_caret(const struct turn *t);
+size_t turn_pen(const struct turn *t); /* TEXT_NONE when no run is open */
+/* The writer moved: closes a typing step; the caret leaves the pen. */
+void turn_set_caret(struct turn *t, size_t at, int64_t now);
+
+/* Keys that change the text. Each opens or extends a step. */
+bool turn_type(struct turn *t, const char *s, size_t len, int64_t now);
+bool turn_paste(struct turn *t, const char *s, size_t len, int64_t now);
+/* Removes [at, at+len) (Backspace, Del, Ctrl-K ...); caret goes to at.
+ * Successive Backspaces or Dels are one step. */
+bool turn_delete(struct turn *t, size_t at, size_t len, int64_t now);
+bool turn_replace(struct turn *t, size_t at, size_t del, const char *s,
+                  size_t len, int64_t now); /* one step */
+
+/* Tab. Caret at the pen of a run: one more length; elsewhere: a new run. */
+bool turn_continue(struct turn *t, int64_t now, struct err *err);
+bool turn_stop(struct turn *t); /* Esc; false when nothing ran */
+bool turn_retry(struct turn *t, int64_t now, struct err *err); /* Ctrl-R */
+bool turn_undo(struct turn *t); /* false at the root; stops a running one */
+bool turn_redo(struct turn *t);
+/* Previous (-1) or next (+1) version here. */
+bool turn_sibling(struct turn *t, int step);
+
+const struct knobs *turn_knobs(const struct turn *t);
+void turn_set_knobs(struct turn *t, const struct knobs *k);
+
+/* Drains the generator and the clock. Tokens of one call are one record.
+ * Returns true when something visible changed. */
+bool turn_poll(struct turn *t, int64_t now);
+/* Milliseconds till turn_poll wants to be called without an event; -1. */
+int turn_timeout(const struct turn *t, int64_t now);
+
+#endif

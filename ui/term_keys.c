@@ -1,0 +1,1 @@
+/* ui/term_keys.c */
