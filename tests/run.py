@@ -24,7 +24,7 @@ BUILDS = {
     "release": dict(dir="build", cc="gcc", setup=["-Dtests=enabled"]),
     "asan": dict(dir="build/asan", cc="clang", setup=[
         "-Dtests=enabled", "-Dwerror=true", "-Dbuildtype=debugoptimized",
-        "-Db_lundef=false"]),
+        "-Db_sanitize=address,undefined", "-Db_lundef=false"]),
     "tsan": dict(dir="build/tsan", cc="gcc", setup=[
         "-Dtests=enabled", "-Dwerror=true", "-Dbuildtype=debugoptimized",
         "-Db_sanitize=thread"]),
