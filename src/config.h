@@ -21,12 +21,16 @@ struct config {
     int ambiwidth;                      /* 0 auto, 1, 2 */
     struct knobs knobs;
     bool knob_set[KNOB_COUNT];
-    char **warnings;                    /* translated lines, NULL ends */
+    char **warnings;                    /* translated lines, NULL ends; never
+                                         * NULL itself after config_init */
+    size_t n_warnings;
 };
 void config_init(struct config *c);
 void config_finish(struct config *c);
 /* A missing file is no warning. */
 void config_read_file(struct config *c, const char *path);
 void config_read_stream(struct config *c, FILE *in, const char *name);
+/* "auto", "1", "2" to 0, 1, 2; false for anything else. */
+bool config_parse_ambiwidth(const char *value, int *out);
 
 #endif

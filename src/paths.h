@@ -11,15 +11,20 @@
 
 #include "engine/base/err.h"
 
-char *paths_config_file(void);  /* $JIELONG_CONFIG, $XDG_CONFIG_HOME/jielong/config */
+/* $JIELONG_CONFIG, else $XDG_CONFIG_HOME/jielong/config */
+char *paths_config_file(void);
 char *paths_data_home(void);    /* $XDG_DATA_HOME/jielong */
 char *paths_state_home(void);   /* $XDG_STATE_HOME/jielong */
 char *paths_cache_home(void);   /* $XDG_CACHE_HOME/jielong */
 char *paths_shared(const char *what); /* "models", "themes", "locale" */
-char *paths_default_model(void);      /* the model in the box */
-/* A new story's path: stories/YYYY-MM-DD-N.jl, N the first one free. */
+/* The model in the box: the first folder by name in the shipped models that
+ * has a config.json. NULL when there is none. */
+char *paths_default_model(void);
+/* A new story's path: stories/YYYY-MM-DD-N.jl, N the first one free; the
+ * folder is made. NULL and err when it cannot be. */
 char *paths_new_story(struct err *err);
-/* The last story opened, or NULL. And to remember one. */
+/* The last story opened, NULL when none is known or it is gone. Remembering
+ * one never fails loudly. */
 char *paths_last_story(void);
 void paths_remember_story(const char *path);
 /* Model by name or path: a path that exists; else a folder of that name in
