@@ -2,8 +2,9 @@
  *
  * No tree: the caller walks the text and keeps what it wants, so memory stays
  * within the promise for a header of 100 MB. No recursion; depth is limited
- * (16 by default), integers are int64 with an overflow error, strings are
- * unescaped on demand (\uXXXX and surrogate pairs), the text must be UTF-8.
+ * (16 by default), an integer beyond int64 comes as JSON_NUMBER (a caller that
+ * wants an integer refuses it), strings are unescaped on demand (\uXXXX and
+ * surrogate pairs, a lone surrogate is an error), the text must be UTF-8.
  * Duplicate keys are the caller's business (it knows what a key means).
  * RFC 8259 without extensions. Journal and output use jansson instead.
  */

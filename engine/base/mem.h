@@ -24,6 +24,8 @@ char *xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Called once, before _exit(1), when a small allocation fails. Set by main;
  * must be async-signal-safe in spirit: no allocation. */
 void mem_on_failure(void (*hook)(void));
+/* What the x-functions do then; for libraries that ran out of memory. */
+void mem_fail(void) __attribute__((noreturn));
 
 /* n elements of size bytes, zeroed, aligned to 64 bytes, freed with
  * mem_big_free(); NULL and err (ERR_MEMORY, with the number of bytes) when
