@@ -117,6 +117,21 @@ int knob_format(const struct knobs *k, const struct knob_row *row, char *buf,
 bool knob_step(struct knobs *k, const struct knob_row *row, int n);
 /* Back to the row's default. */
 void knob_reset(struct knobs *k, const struct knob_row *row);
+/* "repeat", "top-k" ... as knob `order` writes them; "mask", "none". */
+const char *knob_stage_name(enum knob_stage stage);
+
+/* One item of the bias knob. A text of several tokens acts on its last one,
+ * where the ones before it have just been written. */
+struct knob_bias {
+    const char *text; /* borrowed from the knob; not NUL-terminated */
+    size_t len;
+    int id;           /* of "id:17=..."; -1: the text counts */
+    double add;       /* -INFINITY bans; NAN: the item cannot be read */
+};
+/* Takes the next item from *at (start with *at = k->bias); false at the
+ * end. */
+bool knob_bias_next(const char **at, struct knob_bias *out);
+
 /* 0..1, where the value stands in its range, for a bar; -1: has no bar. */
 double knob_fraction(const struct knobs *k, const struct knob_row *row);
 
