@@ -40,6 +40,10 @@ struct gpt2 { /* constant after loading */
 
 void gpt2_free(struct gpt2 *g);
 
+/* The network of a loaded model (model.c); borrowed till model_close. */
+struct model;
+const struct gpt2 *model_gpt2(const struct model *m);
+
 /* Working memory of passes of at most T tokens; owned by the session. */
 struct gpt2_scratch;
 struct gpt2_scratch *gpt2_scratch_new(const struct gpt2 *g, int T,

@@ -23,7 +23,7 @@
 #define __has_feature(x) 0
 #endif
 #if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
-#define MAP_FROM SIZE_MAX
+#define MAP_FROM ((size_t)1 << 36) /* beyond it the heap would abort */
 #else
 #define MAP_FROM HUGE_PAGE /* blocks from this size on are mapped */
 #endif

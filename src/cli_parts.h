@@ -1,0 +1,15 @@
+/* src/cli_parts.h  Commands that live in files of their own.
+ *
+ * Each is a row of the command table in cli.c. argv[0] is the command's name,
+ * the options follow; the result is the exit status (0 ok, 1 failure,
+ * 2 usage, 3 model). They write data to stdout and talk to stderr.
+ */
+#ifndef JIELONG_CLI_PARTS_H
+#define JIELONG_CLI_PARTS_H
+
+/* tokens -m MODEL | --vocab DIR [--json] [--decode] [--special] */
+int cli_tokens(int argc, char **argv);
+/* logits -m MODEL --ids 5,7,9 [--greedy N] */
+int cli_logits(int argc, char **argv);
+
+#endif
