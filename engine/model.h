@@ -63,6 +63,10 @@ bool model_hash(const struct model *m, struct model_hashes *out,
  * there is no tokenizer). Spans with ids are matched by it. */
 const char *model_tok_hash(const struct model *m);
 
+/* Name of the arithmetic that runs, as the journal records it: by this a
+ * replay knows whether it may compare ("openblas-0.3.21/t2"). Static. */
+const char *model_arithmetic(const struct model *m);
+
 /* Logits of every position of ids[n]: row i (n_vocab floats) goes to
  * row(ud, i, logits) in order; borrowed during the call. n <= n_pos. row
  * returning false stops early (still true here). */

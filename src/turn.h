@@ -26,7 +26,8 @@ enum turn_state {
 struct turn_status {
     enum turn_state state;
     bool model_loaded, model_failed;
-    struct err model_err;
+    struct err model_err;        /* why it could not be loaded */
+    struct err run_err;          /* why the last run failed (last_why error) */
     int read_done, read_total;   /* READING: tokens */
     size_t load_done, load_total;
     double tokens_per_second;    /* of the run that writes, or the last one */
