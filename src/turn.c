@@ -1,1 +1,493 @@
+/* src/turn.c  The writer's side of a turn: keys, steps, versions, the clock.
+ *
+ * Two kinds of step can be open, never both: a typing step of the writer, or
+ * the node of a run. A run is more than a node: when the writer types
+ * elsewhere its node ends, and after a pause the run goes on as a new one.
+ * `struct run` is that whole run.
+ *
+ * What the writer saw when a key was pressed is what the key acts on: tokens
+ * that wait in the generator and were not yet drained by turn_poll() are
+ * dropped when a key ends the run, and drawn again (same seed, same index)
+ * when it goes on.
+ */
 #include "src/turn.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "engine/base/mem.h"
+
+#include "src/i18n.h"
+#include "src/turn_state.h"
+
+#define STEP_PAUSE_MS  1000 /* ends a typing step */
+#define KNOB_SETTLE_MS 1000 /* a knob turned between runs is journalled */
+
+/* --- small things --- */
+
+int64_t
+turn_wall_ms(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_REALTIME, &ts);
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+bool
+turn_read_only(const struct turn *t)
+{
+    return storyfile_state(t->f) == STORYFILE_READ_ONLY;
+}
+
+void
+turn_close_step(struct turn *t)
+{
+    if (t->step != STEP_NONE)
+        storyfile_commit(t->f);
+    t->step = STEP_NONE;
+    t->step_node = 0;
+}
+
+static void
+touch(struct turn *t, int64_t now)
+{
+    t->last_key = now;
+    t->read_wanted = true;
+}
+
+const struct knobs *
+turn_knobs(const struct turn *t)
+{
+    return &t->knobs;
+}
+
+void
+turn_set_knobs(struct turn *t, const struct knobs *k)
+{
+    if (knobs_equal(k, &t->knobs))
+        return;
+    t->run.total += k->length - t->knobs.length;
+    t->knobs = *k;
+    if (t->run.phase == RUN_ACTIVE) {
+        turn_run_knobs(t, true);
+    } else if (t->polled) {
+        t->turned = true;
+        t->turned_at = t->now;
+    }
+}
+
+static bool
+may_write(const struct turn *t, struct err *err)
+{
+    if (turn_read_only(t))
+        return err_set(err, ERR_STORY, "%s", storyfile_message(t->f));
+    if (!t->st.model_failed)
+        return true;
+    if (err)
+        *err = t->st.model_err;
+    return err_wrap(err, "%s", _("the model cannot write"));
+}
+
+bool
+turn_continue(struct turn *t, int64_t now, struct err *err)
+{
+    struct run r = { 0 };
+
+    if (!may_write(t, err))
+        return false;
+    t->last_key = now;
+    if (t->run.phase != RUN_NONE && t->caret == t->run.pen) {
+        t->run.total += t->knobs.length;
+        if (t->run.phase == RUN_ACTIVE)
+            turn_run_knobs(t, false);
+        return true;
+    }
+    turn_run_end(t, GEN_WHY_USER);
+    r.run = story_runs(t->s) + 1;
+    turn_run_start(t, r, t->caret);
+    return true;
+}
+
+bool
+turn_stop(struct turn *t)
+{
+    if (t->run.phase == RUN_NONE)
+        return false;
+    turn_run_end(t, GEN_WHY_USER);
+    return true;
+}
+
+/* --- moving between versions --- */
+
+static bool
+go_to(struct turn *t, uint64_t node, size_t caret)
+{
+    struct story_op op = { .type = OP_HEAD, .to = node };
+    size_t len;
+
+    turn_close_step(t);
+    if (!story_apply(t->s, &op, NULL))
+        return false;
+    len = text_len(story_text(t->s));
+    t->caret = caret < len ? caret : len;
+    t->read_wanted = true;
+    return true;
+}
+
+/* Where the change of `node` ends in its own version. */
+static size_t
+node_end(const struct turn *t, uint64_t node)
+{
+    struct node_info n;
+
+    return story_node(t->s, node, &n) ? n.at + n.len : t->caret;
+}
+
+/* The first number free among the versions of this run under one parent. */
+static uint32_t
+next_br(const struct turn *t, const struct node_info *of)
+{
+    uint64_t some[1], *all;
+    size_t n = story_siblings(t->s, of->n, some, 1, NULL);
+    uint32_t br = of->br;
+
+    all = xcalloc(n + 1, sizeof *all);
+    story_siblings(t->s, of->n, all, n, NULL);
+    for (size_t i = 0; i < n; i++) {
+        struct node_info other;
+
+        if (story_node(t->s, all[i], &other) && other.kind == NODE_RUN &&
+            other.run == of->run && other.br > br)
+            br = other.br;
+    }
+    free(all);
+    return br + 1;
+}
+
+bool
+turn_retry(struct turn *t, int64_t now, struct err *err)
+{
+    struct node_info n;
+    struct run r = { 0 };
+
+    if (!may_write(t, err))
+        return false;
+    if (t->run.phase == RUN_ACTIVE && !t->run.node)
+        return true; /* it has not written anything yet */
+    if (!story_node(t->s, story_head(t->s), &n) || n.kind != NODE_RUN)
+        return err_set(err, ERR_USAGE, "%s",
+                       _("the last step is yours: nothing to write again"));
+    t->last_key = now;
+    turn_run_end(t, GEN_WHY_USER);
+    r.run = n.run;
+    r.br = next_br(t, &n);
+    r.i = n.i0;
+    r.begun = n.cont;
+    if (!go_to(t, n.parent, n.at))
+        return err_set(err, ERR_FAILED, "%s", _("the step cannot be undone"));
+    turn_run_start(t, r, t->caret);
+    return true;
+}
+
+bool
+turn_undo(struct turn *t)
+{
+    struct node_info n;
+    bool ran = t->run.phase == RUN_ACTIVE && !t->run.node;
+    size_t caret;
+
+    if (turn_read_only(t))
+        return false;
+    turn_run_end(t, GEN_WHY_USER);
+    if (ran)
+        return true; /* only a request was under way: that is undone */
+    if (!story_node(t->s, story_head(t->s), &n) || n.kind == NODE_ROOT)
+        return false;
+    caret = n.at + n.del;
+    return go_to(t, story_undo_target(t->s), caret);
+}
+
+bool
+turn_redo(struct turn *t)
+{
+    uint64_t to = story_redo_target(t->s);
+
+    if (turn_read_only(t) || to == story_head(t->s))
+        return false;
+    turn_run_end(t, GEN_WHY_USER);
+    to = story_redo_target(t->s);
+    return to != story_head(t->s) && go_to(t, to, node_end(t, to));
+}
+
+bool
+turn_sibling(struct turn *t, int step)
+{
+    uint64_t head = story_head(t->s), to, some[1], *all;
+    size_t self = 0, n = story_siblings(t->s, head, some, 1, &self);
+
+    if (turn_read_only(t) || n < 2 || (step < 0 && self == 0) ||
+        (step > 0 && self + 1 >= n))
+        return false;
+    all = xcalloc(n, sizeof *all);
+    story_siblings(t->s, head, all, n, &self);
+    to = all[step < 0 ? self - 1 : self + 1];
+    free(all);
+    turn_run_end(t, GEN_WHY_USER);
+    return go_to(t, to, node_end(t, to));
+}
+
+/* --- keys --- */
+
+/* A key is about to change [at, at+del) into ins bytes. Inside what the run
+ * writes, or at the pen, the writer takes over; elsewhere the run waits. */
+static void
+pause_or_end(struct turn *t, size_t at, size_t del, size_t ins, int64_t now)
+{
+    struct run *r = &t->run;
+    bool inside = at < r->pen && (del ? at + del > r->start : at > r->start);
+
+    if (r->phase == RUN_NONE)
+        return;
+    if (inside || (ins && at == r->pen)) {
+        turn_run_end(t, GEN_WHY_EDIT);
+        return;
+    }
+    turn_run_pause(t, now);
+}
+
+/* One change of the text: extends the open step, or opens one. */
+static bool
+change(struct turn *t, enum step step, size_t at, size_t del, const char *s,
+       size_t len, int64_t now)
+{
+    struct story_op op = { .type = OP_EDIT,
+                           .at = at,
+                           .del = del,
+                           .s = s,
+                           .len = len,
+                           .who = TEXT_ME };
+    bool goes_on = step != STEP_NONE && step == t->step &&
+                   now - t->step_key < STEP_PAUSE_MS &&
+                   story_open_node(t->s) == t->step_node &&
+                   story_head(t->s) == t->step_node;
+
+    if (turn_read_only(t))
+        return false;
+    pause_or_end(t, at, del, len, now);
+    if (goes_on) {
+        op.type = OP_ADD;
+        op.of = t->step_node;
+    } else {
+        turn_close_step(t);
+        if (!knobs_equal(&t->knobs, &t->recorded))
+            turn_settle_knobs(t);
+        op.p = story_head(t->s);
+        op.w = turn_wall_ms();
+    }
+    if (!story_apply(t->s, &op, NULL))
+        return false;
+    if (!goes_on)
+        t->step_node = op.n;
+    t->step = step;
+    t->step_key = now;
+    t->run.start = story_shift(&op, t->run.start, false);
+    t->run.pen = story_shift(&op, t->run.pen, false);
+    t->caret = at + len;
+    touch(t, now);
+    return true;
+}
+
+bool
+turn_type(struct turn *t, const char *s, size_t len, int64_t now)
+{
+    if (!len || !change(t, STEP_TYPE, t->caret, 0, s, len, now))
+        return false;
+    if (memchr(s, '\n', len))
+        turn_close_step(t);
+    return true;
+}
+
+bool
+turn_paste(struct turn *t, const char *s, size_t len, int64_t now)
+{
+    return len && change(t, STEP_NONE, t->caret, 0, s, len, now);
+}
+
+bool
+turn_delete(struct turn *t, size_t at, size_t len, int64_t now)
+{
+    size_t end = text_len(story_text(t->s));
+    enum step step = STEP_NONE;
+
+    if (at >= end || !len)
+        return false;
+    if (len > end - at)
+        len = end - at;
+    if (at + len == t->caret)
+        step = STEP_BACK;
+    else if (at == t->caret)
+        step = STEP_DEL;
+    return change(t, step, at, len, "", 0, now);
+}
+
+bool
+turn_replace(struct turn *t, size_t at, size_t del, const char *s, size_t len,
+             int64_t now)
+{
+    size_t end = text_len(story_text(t->s));
+
+    if (at > end || (!del && !len))
+        return false;
+    if (del > end - at)
+        del = end - at;
+    return change(t, STEP_NONE, at, del, s, len, now);
+}
+
+size_t
+turn_caret(const struct turn *t)
+{
+    return t->caret;
+}
+
+size_t
+turn_pen(const struct turn *t)
+{
+    return t->run.phase == RUN_NONE ? TEXT_NONE : t->run.pen;
+}
+
+void
+turn_set_caret(struct turn *t, size_t at, int64_t now)
+{
+    size_t end = text_len(story_text(t->s));
+
+    if (at > end)
+        at = end;
+    if (at == t->caret)
+        return;
+    turn_close_step(t);
+    t->caret = at;
+    touch(t, now);
+    if (t->run.phase == RUN_WAITING)
+        t->run.resume_at = now + TURN_WAIT_MS;
+}
+
+/* --- the clock --- */
+
+static bool
+wants_reading(const struct turn *t)
+{
+    return t->read_wanted && t->run.phase == RUN_NONE && t->st.model_loaded &&
+           t->caret > 0;
+}
+
+bool
+turn_poll(struct turn *t, int64_t now)
+{
+    bool visible = turn_drain(t, now);
+
+    t->polled = true;
+    t->now = now;
+    if (t->step != STEP_NONE && now - t->step_key >= STEP_PAUSE_MS)
+        turn_close_step(t);
+    if (t->turned && t->run.phase != RUN_ACTIVE &&
+        now - t->turned_at >= KNOB_SETTLE_MS && story_next_n(t->s) > 1 &&
+        !turn_read_only(t))
+        turn_settle_knobs(t);
+    if (t->run.phase == RUN_WAITING && now >= t->run.resume_at) {
+        turn_run_submit(t);
+        visible = true;
+    }
+    if (wants_reading(t) && now - t->last_key >= TURN_WAIT_MS) {
+        turn_read_ahead(t);
+    }
+    return visible;
+}
+
+static void
+sooner(int64_t *best, int64_t at, int64_t now)
+{
+    int64_t wait = at > now ? at - now : 0;
+
+    if (*best < 0 || wait < *best)
+        *best = wait;
+}
+
+int
+turn_timeout(const struct turn *t, int64_t now)
+{
+    int64_t best = -1;
+
+    if (t->step != STEP_NONE)
+        sooner(&best, t->step_key + STEP_PAUSE_MS, now);
+    if (t->turned && t->run.phase != RUN_ACTIVE && story_next_n(t->s) > 1)
+        sooner(&best, t->turned_at + KNOB_SETTLE_MS, now);
+    if (t->run.phase == RUN_WAITING)
+        sooner(&best, t->run.resume_at, now);
+    if (wants_reading(t))
+        sooner(&best, t->last_key + TURN_WAIT_MS, now);
+    return (int)best;
+}
+
+/* --- status, birth and death --- */
+
+static enum turn_state
+state_now(const struct turn *t)
+{
+    if (t->run.phase == RUN_NONE)
+        return TURN_IDLE;
+    if (t->run.phase == RUN_WAITING)
+        return TURN_WAITING;
+    if (!t->st.model_loaded)
+        return TURN_LOADING;
+    return t->run.n ? TURN_WRITING : TURN_READING;
+}
+
+void
+turn_get_status(const struct turn *t, struct turn_status *out)
+{
+    bool running = t->run.phase != RUN_NONE;
+    uint64_t one[1];
+    size_t self = 0;
+
+    *out = t->st;
+    out->state = state_now(t);
+    out->window_used = (int)(t->used_base + t->run.n);
+    if (out->window_size && out->window_used > out->window_size)
+        out->window_used = out->window_size;
+    out->window_at = running ? t->run.win : story_window(t->s, t->caret);
+    out->after_unseen = running && t->run.pen < text_len(story_text(t->s));
+    out->n_siblings = story_siblings(t->s, story_head(t->s), one, 1, &self);
+    out->sibling = self + 1;
+}
+
+struct turn *
+turn_new(struct storyfile *f, struct gen *g)
+{
+    struct turn *t = xcalloc(1, sizeof *t);
+
+    t->f = f;
+    t->s = storyfile_story(f);
+    t->g = g;
+    t->caret = text_len(story_text(t->s));
+    t->knobs = t->recorded = *story_knobs(t->s);
+    t->read_wanted = true;
+    return t;
+}
+
+void
+turn_free(struct turn *t)
+{
+    if (!t)
+        return;
+    turn_run_end(t, GEN_WHY_USER);
+    if (t->turned && story_next_n(t->s) > 1 && !turn_read_only(t))
+        turn_settle_knobs(t);
+    turn_close_step(t);
+    free(t->pending);
+    free(t->tok);
+    free(t->tok_len);
+    free(t->text);
+    free(t);
+}

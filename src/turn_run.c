@@ -1,0 +1,483 @@
+/* src/turn_run.c  The model's side of a turn: runs, knobs, requests, events.
+ *
+ * The node of a run is opened with its first token, so that a run which writes
+ * nothing leaves no trace in the tree. Tokens are kept back until the events
+ * are drained, then applied as one record.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "engine/base/mem.h"
+
+#include "src/turn_state.h"
+
+/* --- knobs in the journal --- */
+
+/* What changed; the full table when the journal has none yet. */
+static void
+record_knobs(struct turn *t, const struct knobs *set, bool has_of, uint64_t of,
+             uint32_t i)
+{
+    struct story_op op = { .set = set };
+
+    if (story_has_knobs(t->s)) {
+        op.type = OP_KNOB;
+        op.before = &t->recorded;
+        op.has_of = has_of;
+        op.of = of;
+        op.i = i;
+    } else {
+        op.type = OP_KNOBS;
+        op.k = story_knobs_count(t->s) + 1;
+    }
+    if (!story_apply(t->s, &op, NULL))
+        return;
+    if (op.type == OP_KNOBS) {
+        t->k = op.k;
+        t->table = *set;
+    }
+    t->recorded = *set;
+}
+
+void
+turn_settle_knobs(struct turn *t)
+{
+    t->turned = false;
+    if (!story_has_knobs(t->s) || !knobs_equal(&t->knobs, &t->recorded))
+        record_knobs(t, &t->knobs, false, 0, 0);
+}
+
+/* Number of a full table that equals what the worker obeys, written when
+ * needed: a run names its table, so that it can be replayed from any branch. */
+static uint32_t
+knob_table(struct turn *t)
+{
+    struct story_op op = { .type = OP_KNOBS, .set = &t->held };
+
+    if (t->k && knobs_equal(&t->table, &t->held) &&
+        knobs_equal(&t->recorded, &t->held))
+        return t->k;
+    op.k = story_knobs_count(t->s) + 1;
+    if (!story_apply(t->s, &op, NULL))
+        return t->k;
+    t->k = op.k;
+    t->table = t->recorded = t->held;
+    return t->k;
+}
+
+/* What the worker gets: the length counts every Tab of this run. */
+static struct knobs
+run_knobs(const struct turn *t)
+{
+    struct knobs k = t->knobs;
+
+    k.length = t->run.total;
+    return k;
+}
+
+void
+turn_run_knobs(struct turn *t, bool journal)
+{
+    struct knobs k = run_knobs(t);
+    uint32_t serial = gen_knobs(t->g, t->run.serial, &k);
+
+    if (!journal)
+        return;
+    if (t->n_pending == t->cap_pending)
+        t->pending = mem_grow(t->pending, &t->cap_pending, t->n_pending + 1,
+                              sizeof *t->pending);
+    t->pending[t->n_pending].serial = serial;
+    t->pending[t->n_pending++].set = t->knobs;
+}
+
+/* The worker obeys setting `serial` from token i on. */
+static void
+knobs_hold(struct turn *t, uint32_t serial, uint32_t i)
+{
+    size_t n = 0;
+
+    while (n < t->n_pending && t->pending[n].serial <= serial)
+        n++;
+    if (n == 0)
+        return;
+    t->held = t->pending[n - 1].set;
+    if (t->run.node && !knobs_equal(&t->held, &t->recorded))
+        record_knobs(t, &t->held, true, t->run.node, i);
+    t->n_pending -= n;
+    memmove(t->pending, t->pending + n, t->n_pending * sizeof *t->pending);
+}
+
+/* --- a run in the journal --- */
+
+/* The number of the model that writes. Its hashes may still be computed when
+ * the first token comes; then the record is written without them and once
+ * more, with the same number, as soon as they are known. */
+static uint32_t
+model_number(struct turn *t)
+{
+    const struct model *m = gen_model(t->g);
+    struct story_op op = {
+        .type = OP_MODEL,
+        .name = m ? model_info(m)->name : "",
+        .sha = t->hashed ? t->hashes.weights : "",
+        .cfg = t->hashed ? t->hashes.config : "",
+        .tok_hash =
+            t->hashed ? t->hashes.tokenizer : (m ? model_tok_hash(m) : ""),
+        .num = m ? model_arithmetic(m) : "",
+    };
+
+    if (t->hashed)
+        op.m = story_model_find(t->s, op.sha, op.cfg, op.tok_hash, op.num);
+    else
+        op.m = t->bare_model;
+    if (op.m)
+        return op.m;
+    op.m = story_model_count(t->s) + 1;
+    if (!story_apply(t->s, &op, NULL))
+        return 0;
+    if (!t->hashed)
+        t->bare_model = op.m;
+    return op.m;
+}
+
+static void
+on_hashed(struct turn *t, const struct model_hashes *h)
+{
+    const struct model *m = gen_model(t->g);
+    struct story_op op = { .type = OP_MODEL, .m = t->bare_model };
+
+    t->hashes = *h;
+    t->hashed = true;
+    if (!t->bare_model)
+        return;
+    op.name = m ? model_info(m)->name : "";
+    op.num = m ? model_arithmetic(m) : "";
+    op.sha = h->weights;
+    op.cfg = h->config;
+    op.tok_hash = h->tokenizer;
+    story_apply(t->s, &op, NULL);
+    t->bare_model = 0;
+}
+
+/* Opens the node of the run, at its first token. */
+static bool
+open_run(struct turn *t)
+{
+    struct run *r = &t->run;
+    struct story_op op = {
+        .type = OP_RUN,
+        .w = turn_wall_ms(),
+        .at = r->pen,
+        .seed = r->seed,
+        .run = r->run,
+        .br = r->br,
+        .i0 = r->i,
+        .win = r->win,
+        .cont = r->begun,
+    };
+
+    turn_close_step(t);
+    op.m = model_number(t);
+    op.k = knob_table(t);
+    op.p = story_head(t->s);
+    if (!story_apply(t->s, &op, NULL))
+        return false;
+    r->node = op.n;
+    r->begun = true;
+    return true;
+}
+
+/* Applies the tokens drained so far, as one record. */
+static void
+flush_tokens(struct turn *t)
+{
+    struct run *r = &t->run;
+    struct story_op op = {
+        .type = OP_TOK,
+        .s = t->text,
+        .len = t->n_text,
+        .tok = t->tok,
+        .tok_len = t->tok_len,
+        .n_tok = t->n_tok,
+    };
+    size_t pen = r->pen;
+
+    if (!t->n_tok)
+        return;
+    if (!op.s)
+        op.s = "";
+    t->n_tok = t->n_text = 0;
+    if (!r->node && !open_run(t))
+        return;
+    op.of = r->node;
+    if (!story_apply(t->s, &op, NULL))
+        return;
+    r->pen += op.len;
+    r->i += (uint32_t)op.n_tok;
+    if (t->caret >= pen)
+        t->caret += op.len;
+}
+
+/* The open node ends here; the run itself may go on. */
+static void
+end_node(struct turn *t, enum gen_why why, const unsigned char *tail,
+         size_t n_tail)
+{
+    struct story_op op = { .type = OP_END, .of = t->run.node, .why = why };
+
+    t->n_tok = t->n_text = 0;
+    t->n_pending = 0;
+    t->used_base += t->run.n;
+    t->run.n = 0;
+    if (!t->run.node)
+        return;
+    if (n_tail)
+        memcpy(op.tail, tail, n_tail);
+    op.n_tail = n_tail;
+    story_apply(t->s, &op, NULL);
+    t->run.node = 0;
+    if (!knobs_equal(&t->knobs, &t->recorded))
+        turn_settle_knobs(t);
+}
+
+/* The run is over; what the worker does for it was stopped or is done. */
+static void
+finish_run(struct turn *t, enum gen_why why, const unsigned char *tail,
+           size_t n_tail)
+{
+    end_node(t, why, tail, n_tail);
+    t->st.last_why = why;
+    t->st.last_n = t->run.i;
+    t->st.last_seed = t->run.seed;
+    t->run.phase = RUN_NONE;
+    t->run.serial = 0;
+    storyfile_commit(t->f);
+}
+
+void
+turn_run_end(struct turn *t, enum gen_why why)
+{
+    if (t->run.phase == RUN_NONE)
+        return;
+    if (t->run.phase == RUN_ACTIVE)
+        gen_cancel(t->g);
+    finish_run(t, why, NULL, 0);
+}
+
+void
+turn_run_pause(struct turn *t, int64_t now)
+{
+    if (t->run.phase == RUN_ACTIVE) {
+        gen_cancel(t->g);
+        end_node(t, GEN_WHY_EDIT, NULL, 0);
+        t->run.phase = RUN_WAITING;
+        t->run.serial = 0;
+    }
+    t->run.resume_at = now + TURN_WAIT_MS;
+}
+
+/* --- requests --- */
+
+static uint32_t
+submit(struct turn *t, enum gen_kind kind, size_t pen, size_t *win)
+{
+    struct gen_request req = { .kind = kind, .n_lanes = 1 };
+    struct prompt_span *spans;
+    uint32_t serial;
+    int *ids;
+
+    *win = story_window(t->s, pen);
+    req.n_spans = story_prompt(t->s, *win, pen, &spans, &ids);
+    req.spans = spans;
+    req.win_at = *win;
+    req.knobs = t->knobs;
+    if (kind == GEN_RUN) {
+        req.knobs = run_knobs(t);
+        req.seed = t->run.seed;
+        req.run = t->run.run;
+        req.br = t->run.br;
+        req.i0 = t->run.i;
+        req.length_left = t->run.total - (int64_t)t->run.i;
+        if (req.length_left < 0)
+            req.length_left = 0;
+    }
+    serial = gen_submit(t->g, &req);
+    free(spans);
+    free(ids);
+    return serial;
+}
+
+void
+turn_run_submit(struct turn *t)
+{
+    struct run *r = &t->run;
+
+    t->n_tok = t->n_text = 0;
+    t->n_pending = 0;
+    r->phase = RUN_ACTIVE;
+    r->node = 0;
+    t->held = t->knobs;
+    t->st.read_done = t->st.read_total = 0;
+    t->read_wanted = false;
+    r->serial = submit(t, GEN_RUN, r->pen, &r->win);
+}
+
+void
+turn_read_ahead(struct turn *t)
+{
+    size_t win;
+
+    t->read_wanted = false;
+    t->read_serial = submit(t, GEN_READ, t->caret, &win);
+}
+
+static uint64_t
+choose_seed(const struct turn *t)
+{
+    uint64_t seed;
+
+    if (!t->knobs.seed_random)
+        return t->knobs.seed;
+    while (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
+        continue;
+    return seed;
+}
+
+/* r: run, br, i, begun are the caller's; everything else is set here. */
+void
+turn_run_start(struct turn *t, struct run r, size_t at)
+{
+    turn_close_step(t);
+    r.seed = choose_seed(t);
+    r.total = t->knobs.length;
+    r.start = r.pen = at;
+    t->run = r;
+    t->st.run_err.kind = ERR_NONE;
+    turn_run_submit(t);
+}
+
+/* --- events --- */
+
+static void
+on_token(struct turn *t, const struct gen_event *ev, int64_t now)
+{
+    size_t len = ev->u.token.len;
+
+    if (t->n_tok == t->cap_tok)
+        t->tok = mem_grow(t->tok, &t->cap_tok, t->n_tok + 1, sizeof *t->tok);
+    if (t->n_tok == t->cap_tok_len)
+        t->tok_len = mem_grow(t->tok_len, &t->cap_tok_len, t->n_tok + 1,
+                              sizeof *t->tok_len);
+    if (t->n_text + len > t->cap_text)
+        t->text = mem_grow(t->text, &t->cap_text, t->n_text + len, 1);
+    t->tok[t->n_tok].id = ev->u.token.id;
+    t->tok[t->n_tok].lp = ev->u.token.lp;
+    t->tok[t->n_tok].q = ev->u.token.q;
+    t->tok_len[t->n_tok++] = (uint32_t)len;
+    if (len)
+        memcpy(t->text + t->n_text, ev->u.token.text, len);
+    t->n_text += len;
+
+    if (t->run.n++ == 0)
+        t->run.first_at = now;
+    else if (now > t->run.first_at)
+        t->st.tokens_per_second =
+            (t->run.n - 1) * 1e3 / (double)(now - t->run.first_at);
+}
+
+static void
+on_window(struct turn *t, const struct gen_event *ev)
+{
+    struct story_op op = { .type = OP_WIN,
+                           .i = ev->u.window.i,
+                           .at = ev->u.window.at };
+
+    flush_tokens(t);
+    t->run.win = op.at;
+    op.of = t->run.node;
+    if (op.of)
+        story_apply(t->s, &op, NULL);
+}
+
+static void
+on_end(struct turn *t, const struct gen_event *ev)
+{
+    flush_tokens(t);
+    if (ev->u.end.seconds > 0 && ev->u.end.n > 1)
+        t->st.tokens_per_second = ev->u.end.n / ev->u.end.seconds;
+    finish_run(t, ev->u.end.why, ev->u.end.tail, ev->u.end.n_tail);
+}
+
+/* Events of the request that runs now. */
+static void
+on_run_event(struct turn *t, const struct gen_event *ev, int64_t now)
+{
+    switch (ev->type) {
+    case GEN_READING:
+        t->st.read_done = ev->u.reading.done;
+        t->st.read_total = ev->u.reading.total;
+        t->used_base = (size_t)ev->u.reading.total;
+        break;
+    case GEN_TOKEN: on_token(t, ev, now); break;
+    case GEN_WINDOW: on_window(t, ev); break;
+    case GEN_KNOBS:
+        flush_tokens(t);
+        knobs_hold(t, ev->u.knobs.knobs_serial, ev->u.knobs.i);
+        break;
+    case GEN_END: on_end(t, ev); break;
+    case GEN_FAILED:
+        flush_tokens(t);
+        t->st.run_err = ev->u.err;
+        finish_run(t, GEN_WHY_ERROR, NULL, 0);
+        break;
+    default: break;
+    }
+}
+
+/* Events of the generator itself. */
+static void
+on_own_event(struct turn *t, const struct gen_event *ev)
+{
+    switch (ev->type) {
+    case GEN_LOADING:
+        t->st.load_done = ev->u.loading.done;
+        t->st.load_total = ev->u.loading.total;
+        break;
+    case GEN_LOADED:
+        t->st.model_loaded = true;
+        if (gen_model(t->g))
+            t->st.window_size = model_info(gen_model(t->g))->n_pos;
+        break;
+    case GEN_HASHED: on_hashed(t, &ev->u.hashes); break;
+    case GEN_FAILED:
+        t->st.model_failed = true;
+        t->st.model_err = ev->u.err;
+        turn_run_end(t, GEN_WHY_ERROR);
+        break;
+    default: break;
+    }
+}
+
+bool
+turn_drain(struct turn *t, int64_t now)
+{
+    struct gen_event ev;
+    bool visible = false;
+
+    while (gen_next(t->g, &ev)) {
+        if (ev.serial == 0) {
+            on_own_event(t, &ev);
+            visible |= ev.type != GEN_HASHED;
+        } else if (t->run.phase == RUN_ACTIVE && ev.serial == t->run.serial) {
+            on_run_event(t, &ev, now);
+            visible = true;
+        } else if (ev.serial == t->read_serial && ev.type == GEN_READING) {
+            t->used_base = (size_t)ev.u.reading.total;
+            visible |= ev.u.reading.done == ev.u.reading.total;
+        }
+        gen_event_finish(&ev);
+    }
+    flush_tokens(t);
+    return visible;
+}
