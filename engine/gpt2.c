@@ -1,1 +1,199 @@
+/* engine/gpt2.c  The order of the layers. One function for each network says
+ * what happens to x in a block; all arithmetic is in ops.c. */
 #include "engine/gpt2.h"
+
+#include <math.h>
+
+#include "engine/base/mem.h"
+#include "engine/ops.h"
+
+void
+gpt2_free(struct gpt2 *g)
+{
+    if (!g)
+        return;
+    mem_big_free(g->block);
+    free(g->layer);
+    free(g);
+}
+
+struct gpt2_scratch {
+    struct ops *ops;
+    int T;
+    size_t n_block;
+    float *block; /* one allocation */
+    float *x;     /* [T][D] the residual stream */
+    float *y;     /* [T][D] a layer's input, then attention's output */
+    float *z;     /* [T][max(3D, F)] q, k, v; then the MLP's middle */
+};
+
+struct gpt2_scratch *
+gpt2_scratch_new(const struct gpt2 *g, int T, int n_threads, struct err *err)
+{
+    struct gpt2_scratch *s = xcalloc(1, sizeof *s);
+    int wide = g->F > 3 * g->D ? g->F : 3 * g->D;
+    struct ops_limits lim = {
+        .T = T, .n_in = g->F > g->D ? g->F : g->D, .P = g->P, .d = g->D / g->H,
+        .n_threads = n_threads,
+    };
+
+    s->T = T;
+    s->n_block = (size_t)T * (size_t)(2 * g->D + wide);
+    s->block = mem_big(s->n_block, sizeof(float), "working memory", err);
+    s->ops = s->block ? ops_new(&lim, err) : NULL;
+    if (!s->ops) {
+        gpt2_scratch_free(s);
+        return NULL;
+    }
+    s->x = s->block;
+    s->y = s->x + (size_t)T * (size_t)g->D;
+    s->z = s->y + (size_t)T * (size_t)g->D;
+    return s;
+}
+
+void
+gpt2_scratch_free(struct gpt2_scratch *s)
+{
+    if (!s)
+        return;
+    ops_free(s->ops);
+    mem_big_free(s->block);
+    free(s);
+}
+
+size_t
+gpt2_scratch_bytes(const struct gpt2_scratch *s)
+{
+    return s->n_block * sizeof(float) + ops_bytes(s->ops);
+}
+
+static size_t
+kv_floats(const struct gpt2 *g)
+{
+    return (size_t)g->L * (size_t)g->P * (size_t)g->D;
+}
+
+bool
+kv_init(struct kv *kv, const struct gpt2 *g, struct err *err)
+{
+    kv->n = 0;
+    kv->k = mem_big(kv_floats(g), sizeof(float), "the model's memory of the "
+                    "text (keys)", err);
+    kv->v = kv->k ? mem_big(kv_floats(g), sizeof(float), "the model's memory "
+                            "of the text (values)", err) : NULL;
+    if (!kv->v)
+        kv_finish(kv);
+    return kv->v != NULL;
+}
+
+void
+kv_finish(struct kv *kv)
+{
+    mem_big_free(kv->k);
+    mem_big_free(kv->v);
+    *kv = (struct kv){ 0 };
+}
+
+size_t
+kv_bytes(const struct gpt2 *g)
+{
+    return 2 * kv_floats(g) * sizeof(float);
+}
+
+/* One pass on its way through the layers. */
+struct pass {
+    const struct gpt2 *g;
+    struct gpt2_scratch *s;
+    struct kv *kv;
+    int T; /* tokens that still have a row in s->x */
+};
+
+static void
+linear(const struct pass *p, const float *w, const float *b, int n_out,
+       int n_in, enum ops_after after, const float *x, float *y)
+{
+    struct ops_linear l = { .w = w, .b = b, .n_out = n_out, .n_in = n_in,
+                            .after = after, .act = p->g->act };
+
+    ops_linear(p->s->ops, &l, x, p->T, y);
+}
+
+static void
+norm(const struct pass *p, const float *gain, const float *bias)
+{
+    ops_norm(p->s->ops, p->s->x, gain, bias, p->g->eps, p->T, p->g->D, p->s->y);
+}
+
+/* From here on only the tokens from `first` on have a row. Keys and values
+ * of the last layer are all that the others were still needed for. */
+static void
+drop_rows(struct pass *p, int first)
+{
+    size_t D = (size_t)p->g->D;
+
+    for (size_t i = 0; first > 0 && i < (size_t)(p->T - first) * D; i++)
+        p->s->x[i] = p->s->x[(size_t)first * D + i];
+    p->T -= first;
+}
+
+/* A(y): q, k and v of y into the cache, and every head's mix back into y. */
+static void
+attend(struct pass *p, int l, int keep_from)
+{
+    const struct gpt2 *g = p->g;
+    const struct gpt2_layer *w = &g->layer[l];
+    int d = g->D / g->H, T = p->T;
+    size_t at = (size_t)l * (size_t)g->P * (size_t)g->D;
+    struct ops_attention a = {
+        .k = p->kv->k + at, .v = p->kv->v + at, .H = g->H, .P = g->P, .d = d,
+        .n = p->kv->n,
+        .scale = (g->scale_attn ? 1.0f / sqrtf((float)d) : 1.0f) /
+                 (g->scale_by_layer ? (float)(l + 1) : 1.0f),
+    };
+
+    linear(p, w->qkv_w, w->qkv_b, 3 * g->D, g->D, OPS_STORE, p->s->y, p->s->z);
+    ops_attend(p->s->ops, &a, p->s->z, keep_from, T, p->s->y);
+    drop_rows(p, keep_from);
+}
+
+/* Radford et al. 2019: norm before each half, both halves added to x. */
+static void
+block_gpt2(struct pass *p, int l, int keep_from)
+{
+    const struct gpt2 *g = p->g;
+    const struct gpt2_layer *w = &g->layer[l];
+    struct gpt2_scratch *s = p->s;
+
+    norm(p, w->ln1_g, w->ln1_b);
+    attend(p, l, keep_from);
+    if (p->T == 0)
+        return;
+    linear(p, w->o_w, w->o_b, g->D, g->D, OPS_ADD, s->y, s->x);
+    norm(p, w->ln2_g, w->ln2_b);
+    linear(p, w->fc_w, w->fc_b, g->F, g->D, OPS_ACTIVATE, s->y, s->z);
+    linear(p, w->proj_w, w->proj_b, g->D, g->F, OPS_ADD, s->z, s->x);
+}
+
+bool
+gpt2_forward(const struct gpt2 *g, struct gpt2_scratch *s, struct kv *kv,
+             const int *ids, int T, float *logits, bool all,
+             const atomic_bool *cancel)
+{
+    struct pass p = { .g = g, .s = s, .kv = kv, .T = T };
+    int wanted = !logits ? 0 : all ? T : 1;
+
+    ops_embed(g->wte, g->wpe, ids, kv->n, T, g->D, s->x);
+    for (int l = 0; l < g->L; l++) {
+        if (cancel && atomic_load_explicit(cancel, memory_order_relaxed))
+            return false;
+        block_gpt2(&p, l, l == g->L - 1 ? T - wanted : 0);
+    }
+    if (logits) {
+        if (p.T > wanted) /* a network without layers */
+            drop_rows(&p, p.T - wanted);
+        norm(&p, g->lnf_g, g->lnf_b);
+        linear(&p, g->head, NULL, g->V, g->D, OPS_STORE, s->y, logits);
+    }
+    kv->n += T;
+    return true;
+}

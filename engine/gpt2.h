@@ -44,23 +44,32 @@ void gpt2_free(struct gpt2 *g);
 struct model;
 const struct gpt2 *model_gpt2(const struct model *m);
 
-/* Working memory of passes of at most T tokens; owned by the session. */
+/* Working memory of passes of at most T tokens, and the threads that run
+ * them (n_threads 0: as many as the machine has); owned by the session. */
 struct gpt2_scratch;
 struct gpt2_scratch *gpt2_scratch_new(const struct gpt2 *g, int T,
-                                      struct err *err);
+                                      int n_threads, struct err *err);
 void gpt2_scratch_free(struct gpt2_scratch *s);
+size_t gpt2_scratch_bytes(const struct gpt2_scratch *s);
 
-/* Keys and values of one timeline: k and v are [L][H][P][d]. */
+/* Keys and values of one timeline, k and v each [L][H][P][d]: what one head
+ * reads for one query is one run of memory, and a run of n positions is the
+ * row-major matrix that both ways of attention want. Allocated for all P
+ * positions at once; memory that was never written costs nothing. */
 struct kv {
     float *k, *v;
-    int n; /* positions filled */
+    int n; /* positions filled; may be lowered to go back */
 };
+bool kv_init(struct kv *kv, const struct gpt2 *g, struct err *err);
+void kv_finish(struct kv *kv);
+size_t kv_bytes(const struct gpt2 *g);
 
 /* Runs ids[0..T) at positions kv->n .. kv->n+T-1, appends their keys and
  * values, and leaves logits [V] of the last position in `logits`, or of all
  * T positions ([T][V]) when all is true; logits NULL: none wanted (prefill in
  * slices). `cancel` is looked at before every layer: when set, returns false
- * and kv->n is unchanged. T <= the scratch's T, kv->n + T <= P. */
+ * and kv->n is unchanged. 1 <= T <= the scratch's T, kv->n + T <= P, and
+ * every id is in [0, V). */
 bool gpt2_forward(const struct gpt2 *g, struct gpt2_scratch *s, struct kv *kv,
                   const int *ids, int T, float *logits, bool all,
                   const atomic_bool *cancel);

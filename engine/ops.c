@@ -1,1 +1,419 @@
-/* engine/ops.c */
+/* engine/ops.c  Two ways for every matrix. With few tokens the weights' way
+ * from memory is the cost: rows of weights times rows of tokens, each row read
+ * once (kernels' dots). With many it is arithmetic: a matrix product, ours
+ * where it is faster than OpenBLAS' (kernels' tile), else OpenBLAS, always
+ * called with one thread of its own from each of ours. So no thread of
+ * OpenBLAS ever waits beside the pool's.
+ */
+#include "engine/ops.h"
+
+#include <cblas.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "engine/base/mem.h"
+#include "engine/base/pool.h"
+#include "engine/kernels/kernels.h"
+
+#define FEW        8    /* tokens; from here on the matrix product wins */
+#define FEW_ROWS   256  /* rows of a chunk with few tokens, at most */
+#define TILE_ROWS  48   /* rows of a chunk of ours; a multiple of any TILE */
+#define TILE_DEPTH 256  /* inputs of one tile: its panel fits the L1 cache */
+#define BLAS_ROWS  192
+/* Work (multiply-adds) that one thread does before a second could join. */
+#define ALONE 16384
+
+struct ops {
+    struct pool *pool;
+    const struct kernels *k;
+    struct ops_limits lim;
+    float *panels;     /* [panels][n_in][panel]: the tokens, packed */
+    float *part;       /* each thread's own, n_part floats apart */
+    size_t n_panels, n_part;
+};
+
+static pthread_once_t blas_once = PTHREAD_ONCE_INIT;
+
+static void
+blas_set_up(void)
+{
+    openblas_set_num_threads(1); /* the pool is the only one with threads */
+}
+
+static size_t
+up_to(size_t n, size_t unit)
+{
+    return (n + unit - 1) / unit * unit;
+}
+
+static size_t
+max_size(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+struct ops *
+ops_new(const struct ops_limits *lim, struct err *err)
+{
+    struct ops *o = xcalloc(1, sizeof *o);
+    size_t panel, attention;
+
+    pthread_once(&blas_once, blas_set_up);
+    o->lim = *lim;
+    o->k = kernels_best();
+    panel = (size_t)o->k->panel;
+    o->n_panels = up_to((size_t)lim->T, panel) * (size_t)lim->n_in;
+    /* Scores, packed queries, output tile, sums. */
+    attention = ((size_t)lim->P + 2 * (size_t)lim->d + 1) * panel;
+    o->n_part = up_to(max_size(max_size(attention, FEW * FEW_ROWS),
+                               TILE_ROWS * panel), 64);
+    o->pool = pool_new(lim->n_threads);
+    o->panels = mem_big(o->n_panels, sizeof(float), "working memory", err);
+    if (o->panels)
+        o->part = mem_big(o->n_part * (size_t)pool_threads(o->pool),
+                          sizeof(float), "working memory", err);
+    if (!o->part) {
+        ops_free(o);
+        return NULL;
+    }
+    return o;
+}
+
+void
+ops_free(struct ops *o)
+{
+    if (!o)
+        return;
+    pool_free(o->pool);
+    mem_big_free(o->panels);
+    mem_big_free(o->part);
+    free(o);
+}
+
+size_t
+ops_bytes(const struct ops *o)
+{
+    return sizeof(float) *
+           (o->n_panels + o->n_part * (size_t)pool_threads(o->pool));
+}
+
+const char *
+ops_level(const struct ops *o)
+{
+    return o->k->name;
+}
+
+/* Chunks of a loop, on this thread alone when there is too little to do. */
+static void
+run(struct ops *o, int n, size_t work, void (*fn)(void *, int, int), void *ud)
+{
+    if (work > ALONE) {
+        pool_run(o->pool, n, fn, ud);
+        return;
+    }
+    for (int i = 0; i < n; i++)
+        fn(ud, i, 0);
+}
+
+static float *
+own_part(const struct ops *o, int thread)
+{
+    return o->part + o->n_part * (size_t)thread;
+}
+
+/* --- embedding, norm --- */
+
+void
+ops_embed(const float *a, const float *b, const int *ids, int first, int T,
+          int D, float *x)
+{
+    for (int t = 0; t < T; t++) {
+        const float *at = a + (size_t)ids[t] * (size_t)D;
+        const float *bt = b + (size_t)(first + t) * (size_t)D;
+
+        for (int i = 0; i < D; i++)
+            x[(size_t)t * (size_t)D + (size_t)i] = at[i] + bt[i];
+    }
+}
+
+struct norm_job {
+    struct ops *o;
+    const float *x, *g, *b;
+    float eps;
+    int T, D;
+    float *y;
+};
+
+#define NORM_ROWS 8 /* tokens of a chunk */
+
+static void
+norm_chunk(void *ud, int chunk, int thread)
+{
+    struct norm_job *j = ud;
+    int end = (chunk + 1) * NORM_ROWS < j->T ? (chunk + 1) * NORM_ROWS : j->T;
+
+    for (int t = chunk * NORM_ROWS; t < end; t++)
+        j->o->k->norm(j->x + (size_t)t * (size_t)j->D, j->g, j->b, j->eps,
+                      j->D, j->y + (size_t)t * (size_t)j->D);
+}
+
+void
+ops_norm(struct ops *o, const float *x, const float *g, const float *b,
+         float eps, int T, int D, float *y)
+{
+    struct norm_job j = { o, x, g, b, eps, T, D, y };
+
+    run(o, (T + NORM_ROWS - 1) / NORM_ROWS, (size_t)T * (size_t)D, norm_chunk,
+        &j);
+}
+
+/* --- linear layers --- */
+
+struct linear_job {
+    struct ops *o;
+    const struct ops_linear *l;
+    const float *x;
+    int T;
+    float *y;
+    int rows;     /* of a chunk */
+    int n_panels; /* of the tokens */
+};
+
+static size_t
+work_of(const struct linear_job *j)
+{
+    return (size_t)j->l->n_out * (size_t)j->l->n_in * (size_t)j->T;
+}
+
+/* v[T][n], rows ldv apart, for outputs i0 .. i0+n-1 of the tokens from t0 on:
+ * bias and what comes after, into y. v may be the place in y itself unless it
+ * is to be added. */
+static void
+finish(const struct linear_job *j, float *v, size_t ldv, int t0, int T, int i0,
+       int n)
+{
+    const struct kernels *k = j->o->k;
+    const struct ops_linear *l = j->l;
+
+    for (int t = 0; t < T; t++, v += ldv) {
+        float *y = j->y + (size_t)(t0 + t) * (size_t)l->n_out + (size_t)i0;
+
+        if (l->b)
+            k->add(v, l->b + i0, n);
+        if (l->after == OPS_ADD)
+            k->add(y, v, n);
+        else if (v != y)
+            memcpy(y, v, (size_t)n * sizeof *y);
+        if (l->after == OPS_ACTIVATE)
+            k->activate(l->act, y, n);
+    }
+}
+
+/* Rows [*i0, *i0 + return) of the weights belong to this chunk. */
+static int
+chunk_rows(const struct linear_job *j, int chunk, int *i0)
+{
+    *i0 = chunk * j->rows;
+    return j->l->n_out - *i0 < j->rows ? j->l->n_out - *i0 : j->rows;
+}
+
+static void
+few_chunk(void *ud, int chunk, int thread)
+{
+    struct linear_job *j = ud;
+    int i0, n = chunk_rows(j, chunk, &i0);
+    size_t K = (size_t)j->l->n_in;
+    float *v = own_part(j->o, thread);
+
+    j->o->k->dots(j->l->w + (size_t)i0 * K, K, n, (int)K, j->x, K, j->T, v,
+                  (size_t)n);
+    finish(j, v, (size_t)n, 0, j->T, i0, n);
+}
+
+/* Chunks of at least 64 KB of weights, a multiple of 4 rows, 32 of them at
+ * most: memory likes long runs, threads like to end together. */
+static void
+linear_few(struct linear_job *j)
+{
+    size_t row = (size_t)j->l->n_in * sizeof(float);
+    size_t rows = max_size(65536 / row, (size_t)j->l->n_out / 32);
+
+    rows = up_to(max_size(rows, 1), 4);
+    j->rows = rows > FEW_ROWS ? FEW_ROWS : (int)rows;
+    run(j->o, (j->l->n_out + j->rows - 1) / j->rows, work_of(j), few_chunk, j);
+}
+
+static void
+pack_chunk(void *ud, int chunk, int thread)
+{
+    struct linear_job *j = ud;
+    const struct kernels *k = j->o->k;
+    size_t K = (size_t)j->l->n_in;
+    int t0 = chunk * k->panel;
+    int T = j->T - t0 < k->panel ? j->T - t0 : k->panel;
+
+    k->pack(j->x + (size_t)t0 * K, K, T, (int)K, 1.0f,
+            j->o->panels + (size_t)t0 * K);
+}
+
+static void
+tile_chunk(void *ud, int chunk, int thread)
+{
+    struct linear_job *j = ud;
+    const struct kernels *k = j->o->k;
+    int i0, n = chunk_rows(j, chunk, &i0), panel = k->panel;
+    int K = j->l->n_in;
+    float *c = own_part(j->o, thread);
+    float v[TILE_ROWS * 64];
+
+    for (int p = 0; p < j->n_panels; p++) {
+        int t0 = p * panel, T = j->T - t0 < panel ? j->T - t0 : panel;
+        const float *xp = j->o->panels + (size_t)t0 * (size_t)K;
+
+        for (int k0 = 0; k0 < K; k0 += TILE_DEPTH)
+            k->tile(j->l->w + (size_t)i0 * (size_t)K + (size_t)k0, (size_t)K, 1,
+                    n, K - k0 < TILE_DEPTH ? K - k0 : TILE_DEPTH,
+                    xp + (size_t)k0 * (size_t)panel, c, k0 > 0);
+        k->unpack(c, n, T, v, (size_t)n);
+        finish(j, v, (size_t)n, t0, T, i0, n);
+    }
+}
+
+static void
+blas_chunk(void *ud, int chunk, int thread)
+{
+    struct linear_job *j = ud;
+    const struct ops_linear *l = j->l;
+    int i0, n = chunk_rows(j, chunk, &i0), K = l->n_in;
+    float *y = j->y + i0;
+    bool add = l->after == OPS_ADD;
+
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, j->T, n, K, 1.0f,
+                j->x, K, l->w + (size_t)i0 * (size_t)K, K, add ? 1.0f : 0.0f, y,
+                l->n_out);
+    for (int t = 0; t < j->T; t++, y += l->n_out) {
+        if (l->b)
+            j->o->k->add(y, l->b + i0, n);
+        if (l->after == OPS_ACTIVATE)
+            j->o->k->activate(l->act, y, n);
+    }
+}
+
+static void
+linear_many(struct linear_job *j)
+{
+    const struct kernels *k = j->o->k;
+    bool ours = k->has_gemm;
+
+    j->rows = ours ? TILE_ROWS : BLAS_ROWS;
+    j->n_panels = (j->T + k->panel - 1) / k->panel;
+    if (ours)
+        run(j->o, j->n_panels, (size_t)j->T * (size_t)j->l->n_in, pack_chunk,
+            j);
+    run(j->o, (j->l->n_out + j->rows - 1) / j->rows, work_of(j),
+        ours ? tile_chunk : blas_chunk, j);
+}
+
+void
+ops_linear(struct ops *o, const struct ops_linear *l, const float *x, int T,
+           float *y)
+{
+    struct linear_job j = { .o = o, .l = l, .x = x, .T = T, .y = y };
+
+    if (T < FEW)
+        linear_few(&j);
+    else
+        linear_many(&j);
+}
+
+/* --- attention --- */
+
+struct attend_job {
+    struct ops *o;
+    const struct ops_attention *a;
+    const float *qkv;
+    int first, T;
+    float *out;
+};
+
+/* One query over n positions, at the read speed of the cache. */
+static void
+attend_one(const struct attend_job *j, const float *q, const float *k,
+           const float *v, int n, float *s, float *out)
+{
+    const struct kernels *kn = j->o->k;
+    int d = j->a->d;
+    float sum;
+
+    kn->dots(k, (size_t)d, n, d, q, (size_t)d, 1, s, (size_t)n);
+    sum = kn->softmax(s, n, j->a->scale);
+    kn->mix(s, v, n, d, out);
+    for (int i = 0; i < d; i++)
+        out[i] /= sum;
+}
+
+/* One panel of queries: tokens t0 .. t0+T-1 of the pass. Scores stand in
+ * columns, so the softmax of 2 VW queries runs side by side. */
+static void
+attend_panel(const struct attend_job *j, const float *q, const float *k,
+             const float *v, int t0, int T, float *part, float *out)
+{
+    const struct kernels *kn = j->o->k;
+    const struct ops_attention *a = j->a;
+    size_t panel = (size_t)kn->panel, d = (size_t)a->d, D = d * (size_t)a->H;
+    int n = a->n + t0 + T; /* positions that the last of them sees */
+    float *s = part, *qp = s + (size_t)j->o->lim.P * panel, *c = qp + d * panel;
+    float *sum = c + d * panel;
+
+    kn->pack(q + (size_t)t0 * 3 * D, 3 * D, T, a->d, a->scale, qp);
+    kn->tile(k, d, 1, n, a->d, qp, s, false);
+    kn->softmax_panel(s, n, a->n + t0 + 1, sum);
+    for (int k0 = 0; k0 < n; k0 += TILE_DEPTH)
+        kn->tile(v + (size_t)k0 * d, 1, d, a->d,
+                 n - k0 < TILE_DEPTH ? n - k0 : TILE_DEPTH,
+                 s + (size_t)k0 * panel, c, k0 > 0);
+    kn->unpack(c, a->d, T, out, D);
+    for (int t = 0; t < T; t++)
+        for (size_t i = 0; i < d; i++)
+            out[(size_t)t * D + i] /= sum[t];
+}
+
+static void
+attend_head(void *ud, int h, int thread)
+{
+    struct attend_job *j = ud;
+    const struct ops_attention *a = j->a;
+    size_t d = (size_t)a->d, D = d * (size_t)a->H;
+    float *k = a->k + (size_t)h * (size_t)a->P * d;
+    float *v = a->v + (size_t)h * (size_t)a->P * d;
+    const float *q = j->qkv + (size_t)h * d;
+    float *part = own_part(j->o, thread), *out = j->out + (size_t)h * d;
+
+    for (int t = 0; t < j->T; t++) {
+        const float *from = q + (size_t)t * 3 * D;
+
+        memcpy(k + (size_t)(a->n + t) * d, from + D, d * sizeof *k);
+        memcpy(v + (size_t)(a->n + t) * d, from + 2 * D, d * sizeof *v);
+    }
+    if (j->T - j->first < FEW) {
+        for (int t = j->first; t < j->T; t++, out += D)
+            attend_one(j, q + (size_t)t * 3 * D, k, v, a->n + t + 1, part, out);
+        return;
+    }
+    for (int t0 = j->first; t0 < j->T; t0 += j->o->k->panel) {
+        int T = j->T - t0 < j->o->k->panel ? j->T - t0 : j->o->k->panel;
+
+        attend_panel(j, q, k, v, t0, T, part, out + (size_t)(t0 - j->first) * D);
+    }
+}
+
+void
+ops_attend(struct ops *o, const struct ops_attention *a, const float *qkv,
+           int first, int T, float *out)
+{
+    struct attend_job j = { o, a, qkv, first, T, out };
+
+    run(o, a->H, (size_t)T * (size_t)(a->n + T) * (size_t)(a->d * a->H),
+        attend_head, &j);
+}

@@ -1,5 +1,76 @@
-/* engine/ops.h  The arithmetic of a layer. The only file of the forward pass
- * that knows cblas. */
+/* engine/ops.h  The arithmetic of a layer, spread over threads.
+ *
+ * Between the order of the layers (gpt2.c) and the inner loops
+ * (kernels/kernels.h): cuts each operation into chunks for the pool, chooses
+ * the way for few or for many tokens, and is the only file of the forward pass
+ * that knows cblas. The cut into chunks depends on the shapes alone, so a
+ * result does not depend on how many threads there are.
+ *
+ * struct ops belongs to one thread at a time. Matrices are row-major; T tokens,
+ * D width, H heads, d = D / H, P positions.
+ */
 #ifndef JIELONG_OPS_H
 #define JIELONG_OPS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "engine/base/err.h"
+#include "engine/load/load.h"
+
+struct ops; /* threads, kernels and their working memory */
+
+struct ops_limits {
+    int T;         /* tokens of a pass */
+    int n_in;      /* widest input of a linear layer */
+    int P;         /* positions that attention can look back on */
+    int d;         /* head size */
+    int n_threads; /* 0: as many as the machine has */
+};
+
+/* NULL and err (ERR_MEMORY) when there is no room. */
+struct ops *ops_new(const struct ops_limits *lim, struct err *err);
+void ops_free(struct ops *o);
+/* Bytes of working memory at most. */
+size_t ops_bytes(const struct ops *o);
+/* "avx512" and the like. */
+const char *ops_level(const struct ops *o);
+
+/* x[t] = a[ids[t]] + b[first + t], rows of D floats. */
+void ops_embed(const float *a, const float *b, const int *ids, int first, int T,
+               int D, float *x);
+
+/* y[t] = (x[t] - mean) / sqrt(var + eps) * g + b; the biased variance, eps
+ * inside the root (Ba, Kiros, Hinton 2016). x and y [T][D]. */
+void ops_norm(struct ops *o, const float *x, const float *g, const float *b,
+              float eps, int T, int D, float *y);
+
+enum ops_after {  /* what happens to v = w . x + b */
+    OPS_STORE,    /* y = v */
+    OPS_ADD,      /* y = y + v: the residual stream */
+    OPS_ACTIVATE  /* y = act(v) */
+};
+struct ops_linear {
+    const float *w; /* [n_out][n_in] */
+    const float *b; /* [n_out]; NULL: none */
+    int n_out, n_in;
+    enum ops_after after;
+    enum activation act;
+};
+/* x [T][n_in], y [T][n_out]; they do not overlap. */
+void ops_linear(struct ops *o, const struct ops_linear *l, const float *x,
+                int T, float *y);
+
+struct ops_attention {
+    float *k, *v;  /* this layer's cache, [H][P][d] */
+    int H, P, d;
+    int n;         /* positions filled before */
+    float scale;   /* > 0; of q . k */
+};
+/* Causal self-attention of T tokens at positions n .. n+T-1. qkv is [T][3D],
+ * q, k and v side by side; k and v are written to the cache, then the tokens
+ * from `first` on get out [T - first][D]: the heads' outputs side by side. */
+void ops_attend(struct ops *o, const struct ops_attention *a, const float *qkv,
+                int first, int T, float *out);
+
 #endif

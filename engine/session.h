@@ -28,6 +28,12 @@ struct session_options {
 
 struct session *session_new(const struct model *m,
                             const struct session_options *opt, struct err *err);
+/* The same over a network alone (for tests and measurements). g is borrowed
+ * till session_free. */
+struct gpt2;
+struct session *session_new_gpt2(const struct gpt2 *g,
+                                 const struct session_options *opt,
+                                 struct err *err);
 void session_free(struct session *s);
 
 /* Stand exactly at these n tokens, 1 <= n <= P. Afterwards session_logits()
@@ -36,7 +42,8 @@ void session_free(struct session *s);
 bool session_sync(struct session *s, const int *ids, size_t n, struct err *err);
 /* One token more. Needs room (session_n < P). */
 bool session_step(struct session *s, int id, struct err *err);
-/* [V], borrowed till the next sync or step. NULL before the first. */
+/* [V], borrowed till the next sync or step. NULL before the first, and after
+ * one that was cancelled. */
 const float *session_logits(const struct session *s);
 size_t session_n(const struct session *s);          /* tokens it stands at */
 const int *session_ids(const struct session *s);    /* borrowed */
@@ -45,7 +52,10 @@ size_t session_last_run(const struct session *s);
 /* Bytes of KV cache and scratch. */
 size_t session_bytes(const struct session *s);
 
-/* All rows of a prompt, for `jielong logits`: as model_logits. */
+/* All rows of a prompt, for `jielong logits`: row(ud, i, logits) for every i
+ * in order, each borrowed during the call; row returning false stops early
+ * (still true here). The session starts anew and stands at the rows told, or a
+ * few further; session_logits() is NULL afterwards. */
 bool session_all_logits(struct session *s, const int *ids, size_t n,
                         bool (*row)(void *ud, size_t i, const float *logits),
                         void *ud, struct err *err);

@@ -1,0 +1,520 @@
+/* engine/kernels/f32_body.h  The f32 inner loops, written once.
+ *
+ * Included by one file for each instruction set, which defines VW (floats in
+ * a vector), TILE (rows of the matrix product's register tile), LEVEL, NAME
+ * and GEMM. Everything is over the compilers' vector types, so the code says
+ * what is computed and the level only how wide. a * b + c in one expression
+ * becomes one fused operation where the level has it.
+ */
+#include <math.h>
+#include <string.h>
+
+typedef float vf __attribute__((vector_size(4 * VW)));
+typedef int vi __attribute__((vector_size(4 * VW)));
+/* The same in memory: any alignment, may lie over floats. */
+typedef float vmem __attribute__((vector_size(4 * VW), aligned(4), may_alias));
+typedef float v4 __attribute__((vector_size(16), aligned(4), may_alias));
+
+#define INLINE static inline __attribute__((always_inline))
+#define NR     (2 * VW) /* tokens in a panel */
+
+INLINE vf
+load(const float *p)
+{
+    return *(const vmem *)p;
+}
+
+INLINE void
+store(float *p, vf v)
+{
+    *(vmem *)p = v;
+}
+
+INLINE vf
+all(float x)
+{
+    return x - (vf){ 0 };
+}
+
+/* c where m is all ones, else d. */
+INLINE vf
+pick(vi m, vf c, vf d)
+{
+    return (vf)((m & (vi)c) | (~m & (vi)d));
+}
+
+INLINE vf
+vmax(vf a, vf b)
+{
+    return pick(a > b, a, b);
+}
+
+/* The first n < VW floats, the rest as in `rest`. */
+INLINE vf
+load_part(const float *p, int n, float rest)
+{
+    float t[VW];
+
+    for (int i = 0; i < VW; i++)
+        t[i] = i < n ? p[i] : rest;
+    return load(t);
+}
+
+INLINE void
+store_part(float *p, int n, vf v)
+{
+    float t[VW];
+
+    store(t, v);
+    for (int i = 0; i < n; i++)
+        p[i] = t[i];
+}
+
+INLINE float
+sum_of(vf v)
+{
+    float t[VW];
+
+    store(t, v);
+    for (int w = VW / 2; w > 0; w /= 2)
+        for (int i = 0; i < w; i++)
+            t[i] += t[i + w];
+    return t[0];
+}
+
+INLINE float
+max_of(vf v)
+{
+    float t[VW], m;
+
+    store(t, v);
+    m = t[0];
+    for (int i = 1; i < VW; i++)
+        m = t[i] > m ? t[i] : m;
+    return m;
+}
+
+/* --- functions of one argument --- */
+
+/* e^x within 1e-7 of its value; x below -87 gives 1e-38. x = n ln 2 + r with
+ * |r| <= ln 2 / 2; e^r by its series to the 7th power (remainder 5e-9),
+ * 2^n by adding n to the exponent. */
+INLINE vf
+vexp(vf x)
+{
+    const float magic = 12582912.0f; /* 1.5 * 2^23: adding it rounds */
+    vf t, n, r, p;
+
+    x = pick(x < -87.3f, all(-87.3f), x);
+    x = pick(x > 88.7f, all(88.7f), x);
+    t = x * 1.44269504f + magic;
+    n = t - magic;
+    r = x - n * 0.693359375f; /* ln 2 in two parts, the first one exact */
+    r = r - n * -2.12194440e-4f;
+    p = all(1.0f / 5040);
+    p = p * r + 1.0f / 720;
+    p = p * r + 1.0f / 120;
+    p = p * r + 1.0f / 24;
+    p = p * r + 1.0f / 6;
+    p = p * r + 0.5f;
+    p = p * r + 1.0f;
+    p = p * r + 1.0f;
+    /* 2^n in two steps: n may be 128. */
+    vi e = (vi)t - (vi)all(magic), h = e >> 1;
+    return p * (vf)((h + 127) << 23) * (vf)((e - h + 127) << 23);
+}
+
+/* 1 - erf(z), z >= 0, within 2e-7: exp(-z Q(z)) with Q(z) = -ln(erfc z) / z
+ * fitted on [0, 4.2] (minimax, error of the fit 2e-10); erfc(4.2) < 3e-9. */
+INLINE vf
+verfc(vf z)
+{
+    vf q = all(1.323436775e-6f);
+
+    z = pick(z > 4.2f, all(4.2f), z);
+    q = q * z + -2.269308493e-5f;
+    q = q * z + 1.731133854e-4f;
+    q = q * z + -7.532434793e-4f;
+    q = q * z + 1.815402034e-3f;
+    q = q * z + -2.649276474e-4f;
+    q = q * z + -1.911283417e-2f;
+    q = q * z + 1.027702987e-1f;
+    q = q * z + 6.366199042e-1f;
+    q = q * z + 1.128379167f;
+    return vexp(-(q * z));
+}
+
+INLINE vf
+act_one(enum activation act, vf x)
+{
+    switch (act) {
+    case ACT_GELU_TANH: { /* (1 + tanh u) / 2 = 1 / (1 + e^-2u) */
+        vf u = x * 0.7978845608028654f * (1.0f + 0.044715f * x * x);
+
+        return x / (1.0f + vexp(-2.0f * u));
+    }
+    case ACT_GELU_ERF: { /* x (1 + erf(x / sqrt 2)) / 2, by its two tails */
+        vf h = 0.5f * x * verfc(pick(x < 0, -x, x) * 0.7071067811865476f);
+
+        return pick(x < 0, h, x - h);
+    }
+    case ACT_QUICK_GELU: return x / (1.0f + vexp(-1.702f * x));
+    case ACT_SILU: return x / (1.0f + vexp(-x));
+    case ACT_TANH: return 1.0f - 2.0f / (1.0f + vexp(2.0f * x));
+    case ACT_RELU: break;
+    }
+    return pick(x > 0, x, all(0));
+}
+
+#define ACT_LOOP(act)                                                          \
+    case act:                                                                  \
+        for (; i + VW <= n; i += VW)                                           \
+            store(x + i, act_one(act, load(x + i)));                           \
+        if (i < n)                                                             \
+            store_part(x + i, n - i,                                           \
+                       act_one(act, load_part(x + i, n - i, 0)));              \
+        break
+
+static void
+activate(enum activation act, float *x, int n)
+{
+    int i = 0;
+
+    switch (act) {
+        ACT_LOOP(ACT_GELU_TANH);
+        ACT_LOOP(ACT_GELU_ERF);
+        ACT_LOOP(ACT_QUICK_GELU);
+        ACT_LOOP(ACT_SILU);
+        ACT_LOOP(ACT_TANH);
+        ACT_LOOP(ACT_RELU);
+    }
+}
+
+static void
+add(float *x, const float *y, int n)
+{
+    for (int i = 0; i < n; i++)
+        x[i] += y[i];
+}
+
+static void
+norm(const float *x, const float *g, const float *b, float eps, int n, float *y)
+{
+    vf s = all(0), q = all(0);
+    float mean, var;
+    int i = 0;
+
+    for (; i + VW <= n; i += VW)
+        s += load(x + i);
+    for (mean = sum_of(s); i < n; i++)
+        mean += x[i];
+    mean /= (float)n;
+    for (i = 0; i + VW <= n; i += VW) {
+        vf c = load(x + i) - mean;
+
+        q += c * c;
+    }
+    for (var = sum_of(q); i < n; i++)
+        var += (x[i] - mean) * (x[i] - mean);
+    var /= (float)n;
+    float r = 1.0f / sqrtf(var + eps);
+    for (i = 0; i < n; i++)
+        y[i] = (x[i] - mean) * r * g[i] + b[i];
+}
+
+/* --- few tokens: rows of w against rows of x --- */
+
+#define ROWS 4
+
+/* ROWS rows against t tokens (a constant at every call). With one token two
+ * sums for each row keep the adders busy. */
+INLINE void
+dots_block(const float *w, size_t ldw, int K, const float *x, size_t ldx, int t,
+           float *y, size_t ldy)
+{
+    vf s[4][ROWS] = { 0 }, s2[ROWS] = { 0 };
+    int k = 0;
+
+    if (t == 1)
+        for (; k + 2 * VW <= K; k += 2 * VW)
+            for (int r = 0; r < ROWS; r++) {
+                s[0][r] += load(w + r * ldw + k) * load(x + k);
+                s2[r] += load(w + r * ldw + k + VW) * load(x + k + VW);
+            }
+    for (; k + VW <= K; k += VW) {
+        vf v[ROWS];
+
+        for (int r = 0; r < ROWS; r++)
+            v[r] = load(w + r * ldw + k);
+        for (int j = 0; j < t; j++)
+            for (int r = 0; r < ROWS; r++)
+                s[j][r] += v[r] * load(x + j * ldx + k);
+    }
+    for (int j = 0; j < t; j++)
+        for (int r = 0; r < ROWS; r++) {
+            float sum = sum_of(t == 1 ? s[0][r] + s2[r] : s[j][r]);
+
+            for (int i = k; i < K; i++)
+                sum += w[r * ldw + i] * x[j * ldx + i];
+            y[j * ldy + r] = sum;
+        }
+}
+
+static void
+dots_row(const float *w, int K, const float *x, size_t ldx, int T, float *y,
+         size_t ldy)
+{
+    for (int j = 0; j < T; j++) {
+        vf s = all(0);
+        float sum;
+        int k = 0;
+
+        for (; k + VW <= K; k += VW)
+            s += load(w + k) * load(x + j * ldx + k);
+        for (sum = sum_of(s); k < K; k++)
+            sum += w[k] * x[j * ldx + k];
+        y[j * ldy] = sum;
+    }
+}
+
+static void
+dots(const float *w, size_t ldw, int n, int K, const float *x, size_t ldx,
+     int T, float *y, size_t ldy)
+{
+    int i = 0;
+
+    for (; i + ROWS <= n; i += ROWS) {
+        const float *wi = w + i * ldw;
+        int j = 0;
+
+        if (T == 1) {
+            dots_block(wi, ldw, K, x, ldx, 1, y + i, ldy);
+            continue;
+        }
+        for (; j + 4 <= T; j += 4)
+            dots_block(wi, ldw, K, x + j * ldx, ldx, 4, y + j * ldy + i, ldy);
+        for (; j + 2 <= T; j += 2)
+            dots_block(wi, ldw, K, x + j * ldx, ldx, 2, y + j * ldy + i, ldy);
+        if (j < T)
+            dots_block(wi, ldw, K, x + j * ldx, ldx, 1, y + j * ldy + i, ldy);
+    }
+    for (; i < n; i++)
+        dots_row(w + i * ldw, K, x, ldx, T, y + i, ldy);
+}
+
+/* --- many tokens: tiles of TILE rows by one panel --- */
+
+/* Four rows of four floats, transposed. */
+INLINE void
+transpose4(v4 a, v4 b, v4 c, v4 d, v4 out[4])
+{
+    v4 ab0 = { a[0], b[0], a[1], b[1] }, ab1 = { a[2], b[2], a[3], b[3] };
+    v4 cd0 = { c[0], d[0], c[1], d[1] }, cd1 = { c[2], d[2], c[3], d[3] };
+
+    out[0] = (v4){ ab0[0], ab0[1], cd0[0], cd0[1] };
+    out[1] = (v4){ ab0[2], ab0[3], cd0[2], cd0[3] };
+    out[2] = (v4){ ab1[0], ab1[1], cd1[0], cd1[1] };
+    out[3] = (v4){ ab1[2], ab1[3], cd1[2], cd1[3] };
+}
+
+static void
+pack(const float *x, size_t ldx, int T, int K, float c, float *xp)
+{
+    int t = 0;
+
+    for (; t + 4 <= T; t += 4) {
+        const float *p = x + t * ldx;
+        int k = 0;
+
+        for (; k + 4 <= K; k += 4) {
+            v4 o[4];
+
+            transpose4(*(const v4 *)(p + k), *(const v4 *)(p + ldx + k),
+                       *(const v4 *)(p + 2 * ldx + k),
+                       *(const v4 *)(p + 3 * ldx + k), o);
+            for (int i = 0; i < 4; i++)
+                *(v4 *)(xp + (size_t)(k + i) * NR + t) = o[i] * c;
+        }
+        for (; k < K; k++)
+            for (int i = 0; i < 4; i++)
+                xp[(size_t)k * NR + t + i] = p[i * ldx + k] * c;
+    }
+    for (; t < NR; t++)
+        for (int k = 0; k < K; k++)
+            xp[(size_t)k * NR + t] = t < T ? x[t * ldx + k] * c : 0;
+}
+
+static void
+unpack(const float *c, int n, int T, float *y, size_t ldy)
+{
+    int t = 0;
+
+    for (; t + 4 <= T; t += 4) {
+        int i = 0;
+
+        for (; i + 4 <= n; i += 4) {
+            const float *p = c + (size_t)i * NR + t;
+            v4 o[4];
+
+            transpose4(*(const v4 *)p, *(const v4 *)(p + NR),
+                       *(const v4 *)(p + 2 * NR), *(const v4 *)(p + 3 * NR),
+                       o);
+            for (int j = 0; j < 4; j++)
+                *(v4 *)(y + (t + j) * ldy + i) = o[j];
+        }
+        for (; i < n; i++)
+            for (int j = 0; j < 4; j++)
+                y[(t + j) * ldy + i] = c[(size_t)i * NR + t + j];
+    }
+    for (; t < T; t++)
+        for (int i = 0; i < n; i++)
+            y[t * ldy + i] = c[(size_t)i * NR + t];
+}
+
+/* n rows (a constant at every call, <= TILE): 2 n sums in registers. */
+INLINE void
+tile_rows(const float *w, size_t rs, size_t cs, int n, int K, const float *xp,
+          float *out, bool sum)
+{
+    vf s[TILE][2];
+
+    for (int i = 0; i < n; i++)
+        s[i][0] = s[i][1] = all(0);
+    for (int k = 0; k < K; k++) {
+        vf x0 = load(xp), x1 = load(xp + VW);
+
+        for (int i = 0; i < n; i++) {
+            float wi = w[i * rs];
+
+            s[i][0] += wi * x0;
+            s[i][1] += wi * x1;
+        }
+        w += cs;
+        xp += NR;
+    }
+    for (int i = 0; i < n; i++)
+        for (int h = 0; h < 2; h++) { /* added late: short sums lose less */
+            float *p = out + i * NR + h * VW;
+
+            store(p, sum ? load(p) + s[i][h] : s[i][h]);
+        }
+}
+
+static void
+tile(const float *w, size_t rs, size_t cs, int n, int K, const float *xp,
+     float *out, bool sum)
+{
+    int i = 0;
+
+    for (; i + TILE <= n; i += TILE)
+        tile_rows(w + i * rs, rs, cs, TILE, K, xp, out + i * NR, sum);
+    for (; i + 4 <= n; i += 4)
+        tile_rows(w + i * rs, rs, cs, 4, K, xp, out + i * NR, sum);
+    for (; i < n; i++)
+        tile_rows(w + i * rs, rs, cs, 1, K, xp, out + i * NR, sum);
+}
+
+/* --- attention --- */
+
+static float
+softmax(float *s, int n, float c)
+{
+    vf m = all(-INFINITY), sum = all(0);
+    float max, part[VW];
+    int i = 0;
+
+    for (; i + VW <= n; i += VW)
+        m = vmax(load(s + i), m);
+    if (i < n)
+        m = vmax(load_part(s + i, n - i, -INFINITY), m);
+    max = max_of(m);
+    for (i = 0; i + VW <= n; i += VW) {
+        vf e = vexp((load(s + i) - max) * c);
+
+        store(s + i, e);
+        sum += e;
+    }
+    if (i < n) {
+        store(part, vexp((load_part(s + i, n - i, max) - max) * c));
+        for (int j = n - i; j < VW; j++)
+            part[j] = 0;
+        store_part(s + i, n - i, load(part));
+        sum += load(part);
+    }
+    return sum_of(sum);
+}
+
+static void
+softmax_panel(float *s, int n, int n_seen, float *sum)
+{
+    vf m[2] = { all(-INFINITY), all(-INFINITY) }, q[2] = { all(0), all(0) };
+
+    for (int j = n_seen; j < n; j++)
+        for (int t = 0; t < NR && t <= j - n_seen; t++)
+            s[(size_t)j * NR + t] = -INFINITY;
+    for (int j = 0; j < n; j++)
+        for (int h = 0; h < 2; h++)
+            m[h] = vmax(load(s + (size_t)j * NR + h * VW), m[h]);
+    for (int j = 0; j < n; j++)
+        for (int h = 0; h < 2; h++) {
+            float *p = s + (size_t)j * NR + h * VW;
+            vf v = load(p), e = vexp(v - m[h]);
+
+            e = pick(v == -INFINITY, all(0), e);
+            store(p, e);
+            q[h] += e;
+        }
+    store(sum, q[0]);
+    store(sum + VW, q[1]);
+}
+
+/* n_v vectors of the output at once, two rows in flight. */
+INLINE void
+mix_columns(const float *p, const float *v, int n, int d, int n_v, float *out)
+{
+    vf a[4] = { 0 }, b[4] = { 0 };
+    int j = 0;
+
+    for (; j + 2 <= n; j += 2)
+        for (int i = 0; i < n_v; i++) {
+            a[i] += p[j] * load(v + (size_t)j * d + i * VW);
+            b[i] += p[j + 1] * load(v + (size_t)(j + 1) * d + i * VW);
+        }
+    if (j < n)
+        for (int i = 0; i < n_v; i++)
+            a[i] += p[j] * load(v + (size_t)j * d + i * VW);
+    for (int i = 0; i < n_v; i++)
+        store(out + i * VW, a[i] + b[i]);
+}
+
+static void
+mix(const float *p, const float *v, int n, int d, float *out)
+{
+    int i = 0;
+
+    for (; i + 4 * VW <= d; i += 4 * VW)
+        mix_columns(p, v + i, n, d, 4, out + i);
+    for (; i + VW <= d; i += VW)
+        mix_columns(p, v + i, n, d, 1, out + i);
+    for (; i < d; i++) {
+        out[i] = 0;
+        for (int j = 0; j < n; j++)
+            out[i] += p[j] * v[(size_t)j * d + i];
+    }
+}
+
+const struct kernels LEVEL = {
+    .name = NAME,
+    .panel = NR,
+    .has_gemm = GEMM,
+    .dots = dots,
+    .pack = pack,
+    .tile = tile,
+    .unpack = unpack,
+    .activate = activate,
+    .add = add,
+    .norm = norm,
+    .softmax = softmax,
+    .softmax_panel = softmax_panel,
+    .mix = mix,
+};

@@ -1,0 +1,67 @@
+/* engine/kernels/kernels.h  The inner loops, by instruction set.
+ *
+ * One table of functions for each level; the best one that the processor can
+ * run is chosen once, in kernels_best(). ops.c is the only caller. All levels
+ * compute the same formulas (f32_body.h, written once over vector types and
+ * compiled once for each level); their sums are taken in different orders, so
+ * results differ in the last bits between levels, never between thread counts
+ * or runs. Pure functions, any thread. Shapes: row-major, T tokens.
+ */
+#ifndef JIELONG_KERNELS_H
+#define JIELONG_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "engine/load/load.h"
+
+struct kernels {
+    const char *name; /* "generic", "avx2", "avx512" */
+    int panel;        /* tokens in a panel of pack() and tile() */
+    bool has_gemm;    /* tile() beats the BLAS library on this level */
+
+    /* y[t][i] = w[i] . x[t] for rows i of n and tokens t of T: the way of
+     * few tokens, at the speed that memory gives the rows of w[n][K]. */
+    void (*dots)(const float *w, size_t ldw, int n, int K, const float *x,
+                 size_t ldx, int T, float *y, size_t ldy);
+
+    /* xp[k][panel] = c * x[t][k], the columns t >= T filled with zeros. */
+    void (*pack)(const float *x, size_t ldx, int T, int K, float c, float *xp);
+    /* out[i][panel] = sum over k of w[i * rs + k * cs] * xp[k][panel], i < n;
+     * added to out when add is true. */
+    void (*tile)(const float *w, size_t rs, size_t cs, int n, int K,
+                 const float *xp, float *out, bool add);
+    /* y[t][i] = c[i][t] for t < T, i < n; c has rows of one panel. */
+    void (*unpack)(const float *c, int n, int T, float *y, size_t ldy);
+
+    /* x[i] = act(x[i]). Formulas: doc/models.md "Activations". */
+    void (*activate)(enum activation act, float *x, int n);
+    /* x[i] += y[i] */
+    void (*add)(float *x, const float *y, int n);
+    /* y = (x - mean) / sqrt(var + eps) * g + b; the variance divides by n. */
+    void (*norm)(const float *x, const float *g, const float *b, float eps,
+                 int n, float *y);
+
+    /* s[i] = exp(c * s[i] - max over i of c * s[i]); returns their sum.
+     * c > 0. */
+    float (*softmax)(float *s, int n, float c);
+    /* The same down every column of s[n][panel], where column t sees the
+     * first n_seen + t rows (1 <= n_seen); rows it does not see become 0.
+     * sum[panel]. */
+    void (*softmax_panel)(float *s, int n, int n_seen, float *sum);
+    /* out[i] = sum over j < n of p[j] * v[j][i], i < d. */
+    void (*mix)(const float *p, const float *v, int n, int d, float *out);
+};
+
+extern const struct kernels kernels_generic;
+#ifdef JIELONG_X86
+extern const struct kernels kernels_avx2, kernels_avx512;
+#endif
+
+/* The best level of this processor. JIELONG_CPU=generic|avx2|avx512 in the
+ * environment asks for a lower one (for tests and comparisons). */
+const struct kernels *kernels_best(void);
+/* By index, those the processor can run, the best first; NULL at the end. */
+const struct kernels *kernels_get(int i);
+
+#endif

@@ -1,0 +1,216 @@
+/* tests/random_gpt2.h  A network of any shape with random weights, and the
+ * same network once more, in float64 and as plainly as the papers say it. */
+#ifndef JIELONG_TESTS_RANDOM_GPT2_H
+#define JIELONG_TESTS_RANDOM_GPT2_H
+
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/mem.h"
+#include "engine/gpt2.h"
+
+/* splitmix64 (Steele, Lea, Flood 2014) */
+static inline uint64_t
+random_next(uint64_t *state)
+{
+    uint64_t z = (*state += 0x9e3779b97f4a7c15u);
+
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+/* In [-1, 1). */
+static inline float
+random_float(uint64_t *state)
+{
+    return (float)(random_next(state) >> 40) * 0x1p-23f - 1.0f;
+}
+
+struct shape {
+    int V, P, D, L, H, F;
+    bool untied;
+};
+
+static inline float *
+random_part(struct gpt2 *g, size_t n, float mean, float spread, uint64_t *state)
+{
+    float *p = g->block + g->n_block;
+
+    for (size_t i = 0; i < n; i++)
+        p[i] = mean + spread * random_float(state);
+    g->n_block += n;
+    return p;
+}
+
+/* gelu_new, eps 1e-5; `spread` 1 makes a lively network. */
+static inline struct gpt2 *
+random_gpt2(const struct shape *s, float spread, uint64_t seed)
+{
+    struct gpt2 *g = xcalloc(1, sizeof *g);
+    size_t D = (size_t)s->D, F = (size_t)s->F, L = (size_t)s->L;
+    size_t V = (size_t)s->V, P = (size_t)s->P;
+    size_t n = V * D * (s->untied ? 2 : 1) + P * D + 2 * D +
+               L * (4 * D * D + 2 * F * D + 9 * D + F);
+    float w = spread / sqrtf((float)s->D), wf = spread / sqrtf((float)s->F);
+    struct err err = { 0 };
+
+    g->V = s->V, g->P = s->P, g->D = s->D, g->L = s->L, g->H = s->H;
+    g->F = s->F;
+    g->eps = 1e-5f;
+    g->act = ACT_GELU_TANH;
+    g->scale_attn = true;
+    g->block = mem_big(n, sizeof(float), "random weights", &err);
+    if (!g->block) {
+        fprintf(stderr, "%s\n", err.msg);
+        exit(1);
+    }
+    g->layer = xcalloc(L ? L : 1, sizeof *g->layer);
+    g->wte = random_part(g, V * D, 0, spread, &seed);
+    g->head = s->untied ? random_part(g, V * D, 0, w, &seed) : g->wte;
+    g->wpe = random_part(g, P * D, 0, 0.3f * spread, &seed);
+    g->lnf_g = random_part(g, D, 1, 0.2f, &seed);
+    g->lnf_b = random_part(g, D, 0, 0.2f, &seed);
+    for (size_t l = 0; l < L; l++) {
+        struct gpt2_layer *y = &g->layer[l];
+
+        y->ln1_g = random_part(g, D, 1, 0.2f, &seed);
+        y->ln1_b = random_part(g, D, 0, 0.2f, &seed);
+        y->qkv_w = random_part(g, 3 * D * D, 0, 2 * w, &seed);
+        y->qkv_b = random_part(g, 3 * D, 0, 0.2f, &seed);
+        y->o_w = random_part(g, D * D, 0, w, &seed);
+        y->o_b = random_part(g, D, 0, 0.2f, &seed);
+        y->ln2_g = random_part(g, D, 1, 0.2f, &seed);
+        y->ln2_b = random_part(g, D, 0, 0.2f, &seed);
+        y->fc_w = random_part(g, F * D, 0, 2 * w, &seed);
+        y->fc_b = random_part(g, F, 0, 0.2f, &seed);
+        y->proj_w = random_part(g, D * F, 0, wf, &seed);
+        y->proj_b = random_part(g, D, 0, 0.2f, &seed);
+    }
+    return g;
+}
+
+/* --- the truth --- */
+
+static inline double
+true_act(enum activation act, double x)
+{
+    switch (act) {
+    case ACT_GELU_TANH:
+        return 0.5 * x *
+               (1 + tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)));
+    case ACT_GELU_ERF: return 0.5 * x * (1 + erf(x / sqrt(2.0)));
+    case ACT_QUICK_GELU: return x / (1 + exp(-1.702 * x));
+    case ACT_RELU: return x > 0 ? x : 0;
+    case ACT_TANH: return tanh(x);
+    case ACT_SILU: return x / (1 + exp(-x));
+    }
+    return NAN;
+}
+
+static inline void
+true_norm(const double *x, const float *g, const float *b, double eps, int n,
+          double *y)
+{
+    double mean = 0, var = 0;
+
+    for (int i = 0; i < n; i++)
+        mean += x[i] / n;
+    for (int i = 0; i < n; i++)
+        var += (x[i] - mean) * (x[i] - mean) / n;
+    for (int i = 0; i < n; i++)
+        y[i] = (x[i] - mean) / sqrt(var + eps) * g[i] + b[i];
+}
+
+static inline void
+true_linear(const float *w, const float *b, int n_out, int n_in,
+            const double *x, double *y)
+{
+    for (int o = 0; o < n_out; o++) {
+        y[o] = b ? b[o] : 0;
+        for (int i = 0; i < n_in; i++)
+            y[o] += (double)w[(size_t)o * (size_t)n_in + (size_t)i] * x[i];
+    }
+}
+
+/* Head h of token t over all tokens up to it; qkv [T][3D]. */
+static inline void
+true_head(const struct gpt2 *g, int l, int h, int t, const double *qkv,
+          double *out)
+{
+    int D = g->D, d = D / g->H;
+    double c = g->scale_attn ? 1 / sqrt(d) : 1, max = -INFINITY, sum = 0;
+    double *s = xcalloc((size_t)t + 1, sizeof *s);
+    const double *q = qkv + (size_t)t * 3 * (size_t)D + h * d;
+
+    if (g->scale_by_layer)
+        c /= l + 1;
+    for (int j = 0; j <= t; j++) {
+        const double *k = qkv + (size_t)j * 3 * (size_t)D + D + h * d;
+
+        for (int i = 0; i < d; i++)
+            s[j] += q[i] * k[i] * c;
+        max = s[j] > max ? s[j] : max;
+    }
+    for (int j = 0; j <= t; j++)
+        sum += s[j] = exp(s[j] - max);
+    for (int i = 0; i < d; i++)
+        out[h * d + i] = 0;
+    for (int j = 0; j <= t; j++) {
+        const double *v = qkv + (size_t)j * 3 * (size_t)D + 2 * D + h * d;
+
+        for (int i = 0; i < d; i++)
+            out[h * d + i] += s[j] / sum * v[i];
+    }
+    free(s);
+}
+
+/* logits [T][V] of ids at positions 0..T-1. */
+static inline double *
+true_logits(const struct gpt2 *g, const int *ids, int T)
+{
+    size_t D = (size_t)g->D, F = (size_t)g->F, n = (size_t)T;
+    double *x = xcalloc(n * D, sizeof *x), *y = xcalloc(D, sizeof *y);
+    double *qkv = xcalloc(n * 3 * D, sizeof *qkv), *m = xcalloc(F, sizeof *m);
+    double *a = xcalloc(D, sizeof *a);
+    double *out = xcalloc(n * (size_t)g->V, sizeof *out);
+
+    for (size_t t = 0; t < n; t++)
+        for (size_t i = 0; i < D; i++)
+            x[t * D + i] = (double)g->wte[(size_t)ids[t] * D + i] +
+                           (double)g->wpe[t * D + i];
+    for (int l = 0; l < g->L; l++) {
+        const struct gpt2_layer *w = &g->layer[l];
+
+        for (size_t t = 0; t < n; t++) {
+            true_norm(x + t * D, w->ln1_g, w->ln1_b, g->eps, g->D, y);
+            true_linear(w->qkv_w, w->qkv_b, 3 * g->D, g->D, y,
+                        qkv + t * 3 * D);
+        }
+        for (size_t t = 0; t < n; t++) {
+            for (int h = 0; h < g->H; h++)
+                true_head(g, l, h, (int)t, qkv, y);
+            true_linear(w->o_w, w->o_b, g->D, g->D, y, a);
+            for (size_t i = 0; i < D; i++)
+                x[t * D + i] += a[i];
+            true_norm(x + t * D, w->ln2_g, w->ln2_b, g->eps, g->D, y);
+            true_linear(w->fc_w, w->fc_b, g->F, g->D, y, m);
+            for (size_t i = 0; i < F; i++)
+                m[i] = true_act(g->act, m[i]);
+            true_linear(w->proj_w, w->proj_b, g->D, g->F, m, a);
+            for (size_t i = 0; i < D; i++)
+                x[t * D + i] += a[i];
+        }
+    }
+    for (size_t t = 0; t < n; t++) {
+        true_norm(x + t * D, g->lnf_g, g->lnf_b, g->eps, g->D, y);
+        true_linear(g->head, NULL, g->V, g->D, y, out + t * (size_t)g->V);
+    }
+    free(x), free(y), free(qkv), free(m), free(a);
+    return out;
+}
+
+#endif
