@@ -35,26 +35,40 @@ struct text_span {
     enum text_who who;
     uint64_t node;          /* the story node that brought it */
     uint32_t model;         /* model number of the journal; 0 none */
-    const struct text_token *tok; /* the tokens that lie wholly in the span */
-    size_t n_tok;           /* 0 when cut inside a token at an edge: see
-                             * tok_exact */
-    bool tok_exact;         /* the tokens' bytes are exactly s[0..len) */
+    const struct text_token *tok; /* the model's tokens, or NULL */
+    size_t n_tok;           /* 0: ids not known, or a token was cut here */
+    bool tok_exact;         /* n_tok > 0: their bytes are exactly s[0..len) */
 };
 
 struct text_store *text_store_new(void);
 void text_store_free(struct text_store *st);
+/* Bytes of memory it holds: text, tokens and tree nodes. */
+size_t text_store_memory(const struct text_store *st);
+/* Copies into the store without making a version; stays till the store goes,
+ * and goes on in memory where the last call ended as long as there is room. */
+const char *text_keep(struct text_store *st, const char *s, size_t len);
+const struct text_token *text_keep_tokens(struct text_store *st,
+                                          const struct text_token *tok,
+                                          size_t n);
 
 struct text *text_empty(struct text_store *st);
 struct text *text_ref(struct text *t);
 void text_unref(struct text *t);
 
-/* New versions (given, one reference). Bytes are copied into the store. */
+/* New versions (given, one reference). Bytes are copied into the store. Tokens
+ * whose lengths do not add up to len are not kept, nor are those after the
+ * last that completed any text. */
 struct text *text_insert(const struct text *t, size_t at, const char *s,
                          size_t len, enum text_who who, uint64_t node);
 struct text *text_insert_tokens(const struct text *t, size_t at, const char *s,
                                 size_t len, const struct text_token *tok,
                                 size_t n_tok, uint32_t model, uint64_t node);
 struct text *text_delete(const struct text *t, size_t at, size_t len);
+/* Inserts what is already kept in the store (s, len, who, node, model, tok,
+ * n_tok of the span); when it goes on where the piece before ends, that piece
+ * grows. */
+struct text *text_put(const struct text *t, size_t at,
+                      const struct text_span *span);
 
 size_t text_len(const struct text *t);
 size_t text_lines(const struct text *t);   /* number of '\n' */
