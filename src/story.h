@@ -30,6 +30,9 @@ enum op_type { /* names as in the journal: op_name() */
 
 struct op_token { int32_t id; float lp, q; };
 
+/* How the head's text changed: [at, at + del) became len other bytes. */
+struct op_change { size_t at, del, len; };
+
 /* One record. Pointers are borrowed during story_apply() and its watchers.
  * Which members count depends on the type, see DECISIONS section 1. */
 struct story_op {
@@ -69,6 +72,9 @@ struct story_op {
     /* jl */
     const char *app, *id;
     int v, min;
+    /* Filled in by story_apply() for every type: for head it spans all that
+     * differs between where the writer stood and where he stands now. */
+    struct op_change change;
 };
 
 /* --- reading --- */
@@ -83,7 +89,8 @@ struct node_info {
     size_t del;       /* bytes it removed */
     size_t len;       /* bytes it brought so far */
     bool open;        /* still growing */
-    bool orphan;      /* its parent's record is lost; hangs under the root */
+    bool orphan;      /* its own or its parent's record is lost: it hangs
+                       * where the writer stood before the hole */
     /* run */
     uint32_t model, k, run, br, i0, n_tok;
     uint64_t seed;
@@ -137,13 +144,19 @@ size_t story_window(const struct story *s, size_t pen);
 size_t story_prompt(const struct story *s, size_t from, size_t to,
                     struct prompt_span **spans, int **ids_block);
 
-/* Where a position of the head's text moves when op is applied. */
+/* Where a position of the head's text moves when op is applied; for an op that
+ * story_apply() has filled in, so in a watcher or after it. A position where
+ * text was inserted stays left of it with stick_left. */
 size_t story_shift(const struct story_op *op, size_t pos, bool stick_left);
 
 /* --- changing --- */
 
-/* Applies one op to the story and tells every watcher. The op gets its
- * number. false (err) when it does not fit the story: nothing changed. */
+/* Applies one op to the story and tells every watcher. The op gets its number
+ * (n), and the next free one where m (model) or k (knobs) is 0. A text longer
+ * than STORY_TEXT_MAX becomes an edit and as many adds as it takes, all told
+ * one by one; n is the first one's. An edit, run or head closes the open step.
+ * false (err) when it does not fit the story: nothing changed. */
+#define STORY_TEXT_MAX 131072 /* bytes: a record stays under 1 MiB */
 bool story_apply(struct story *s, struct story_op *op, struct err *err);
 
 /* Watchers, called in order of registration after the op was applied. The
