@@ -152,7 +152,8 @@ text_next(const struct text *t, size_t at)
     char small[128];
     size_t n = text_read(t, at, small, cap);
     size_t step = uni_grapheme(small, n);
-    while (step == n && at + n < total) { /* a cluster that long: read on */
+    /* It reached the end of what was read, or a character cut off there. */
+    while (n - step < 4 && at + n < total) {
         cap *= 4;
         char *big = xmalloc(cap);
         n = text_read(t, at, big, cap);
