@@ -25,13 +25,14 @@ struct cell {
 
 struct grid {
     int cols, rows;
-    struct cell *cell; /* [rows][cols] */
+    struct cell *cell; /* [rows][cols], and one beyond for who misses */
 };
 
 void grid_init(struct grid *g, int cols, int rows);
 void grid_resize(struct grid *g, int cols, int rows); /* contents are lost */
 void grid_finish(struct grid *g);
 void grid_clear(struct grid *g, enum style style);
+/* Never NULL: outside the grid it is a cell that is not shown. */
 struct cell *grid_at(struct grid *g, int x, int y);
 void grid_fill(struct grid *g, int x, int y, int cols, enum style style);
 /* Draws UTF-8 from x on, clipped at column `end` (exclusive, <= cols); what
@@ -42,6 +43,11 @@ int grid_text(struct grid *g, int x, int y, int end, const char *s, size_t len,
               enum style style);
 /* Columns grid_text would need. */
 int grid_text_cols(const char *s, size_t len);
+/* The grapheme cluster at s (len >= 1): its bytes; *cols gets the columns in
+ * which it is drawn (>= 1). Whoever measures text measures with this. A tab is
+ * four blanks; variation selectors and what a ZWJ joins are not drawn; other
+ * hidden characters in a cluster show as <200C>, several as <E0067+4>. */
+size_t grid_cluster(const char *s, size_t len, int *cols);
 /* A bar of `cols` cells filled to fraction 0..1 (background-coloured blanks). */
 void grid_bar(struct grid *g, int x, int y, int cols, double fraction,
               enum style full, enum style rest);

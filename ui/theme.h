@@ -1,9 +1,13 @@
 /* ui/theme.h  Theme files to styles; 16, 256 and true colour, or none.
  *
- * themes/NAME.theme is an ini file: one section per style with fg, bg, attr.
- * A style is a row of style_names[]; adding one is one row and one line in
- * each theme. NO_COLOR or color=off: attributes only (bold = me, plain =
- * model), UX 3.
+ * themes/NAME.theme is an ini file: one section per style, with
+ *     fg, bg       #rrggbb or default
+ *     fg16, bg16   0..15 or default, for 16 colours; nearest when not given
+ *     attr         any of bold dim underline reverse italic
+ *     mono         the same words, for NO_COLOR or color = off
+ * A style is a row of style_names[]; adding one is one row, one section in
+ * each theme and one row in theme.c's built-in ink. Without colour bold is
+ * the writer's text, plain the model's.
  */
 #ifndef JIELONG_THEME_H
 #define JIELONG_THEME_H
@@ -40,8 +44,11 @@ enum { ATTR_BOLD = 1, ATTR_DIM = 2, ATTR_UNDERLINE = 4, ATTR_REVERSE = 8,
 struct style_look {
     int32_t fg, bg;   /* 0xRRGGBB, or THEME_DEFAULT */
     uint8_t fg16, bg16; /* 0..15, for 16 colours; 255 default */
-    uint8_t attr;
+    uint8_t attr;       /* ATTR_... with colours */
+    uint8_t mono;       /* ATTR_... without */
 };
+
+#define THEME_DEFAULT16 255
 
 struct theme {
     char name[32];
@@ -50,12 +57,17 @@ struct theme {
 
 extern const char *const style_names[STYLE_COUNT];
 
-/* Finds NAME.theme in the themes folder (or a path); unknown keys and styles
- * are collected in err as a warning but do not fail; a missing file does. */
+/* Finds NAME.theme in the themes folder; a name with a slash is a path. A
+ * missing file is a failure and leaves *t alone. Unknown keys and styles and
+ * bad values are skipped: true is returned, err->kind is not ERR_NONE and the
+ * message is a warning that names the lines. What a theme does not say is as
+ * in ink. */
 bool theme_load(struct theme *t, const char *name, struct err *err);
 void theme_default(struct theme *t); /* ink, compiled in */
 /* Nearest of the 256 (6x6x6 cube and greys). */
 int theme_rgb_to_256(int32_t rgb);
+/* Nearest of the 16, in xterm's default palette. */
+int theme_rgb_to_16(int32_t rgb);
 /* From --color/config ("auto", "16", ...), NO_COLOR, COLORTERM, TERM colours. */
 enum color_depth theme_depth(const char *want, int term_colors);
 
