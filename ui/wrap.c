@@ -278,7 +278,7 @@ fill_within(const struct wrap *w, const char *s, size_t n, bool last,
             forced = i;
         if (col + cols <= w->measure || i == 0)
             continue;
-        if (may_hang(cp) && col <= w->measure &&
+        if (may_hang(cp) && len == first && col <= w->measure &&
             col + cols <= w->measure + GUTTER &&
             hang_ends(sc, s, n, i + len, cp))
             continue;
@@ -542,6 +542,7 @@ wrap_edit(struct wrap *w, const struct text *t, size_t at, size_t del,
     w->t = t;
     w->len = w->len - del + ins;
     w->sc->t = NULL;
+    w->next = moved(w->next, at, del, ins);
     w->dirty_from = moved(w->dirty_from, at, del, ins);
     w->dirty_to = moved(w->dirty_to, at, del, ins);
     refill(w, &r);
