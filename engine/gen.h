@@ -159,29 +159,55 @@ struct gen { /* first member of every implementation */
 
 /* --- stop rules that look at text: shared with remote generators --- */
 
-struct stopper { /* plain value; one stream */
+#define STOP_EXTRA_MAX 20  /* tokens past the length, for the sentence's end */
+#define LOOP_CHARS_MAX 64  /* longest stretch that counts as a loop */
+
+/* Watches one stream of tokens. What it has not settled may not be painted
+ * yet: a token that may be the beginning of a stop string, or that came after
+ * what looks like the end and does not tell yet (an unfinished character).
+ * The caller keeps such tokens in a queue, in order. */
+struct stopper {
     enum stop_at stop_at;
-    int64_t left;        /* tokens of the length knob still to come */
-    int extra;           /* tokens past it; at most 20 */
-    bool sentence_done;  /* the run has finished its first sentence */
-    bool at_end;         /* the text now stands at the end of a sentence */
-    char last[64];       /* the last bytes, for endings across tokens */
+    int64_t length;     /* of the knob that `left` was counted from */
+    int64_t left;       /* tokens still to come; negative: past the length */
+    bool sentence_done; /* the run has finished its first sentence */
+    int at;             /* enum sentence_at: where the text stands */
+    bool quote_open;
+    char stop[KNOB_TEXT_MAX];        /* stop strings, unescaped, one after */
+    size_t n_stop[KNOB_TEXT_MAX / 2]; /* the other; the length of each */
+    size_t n_stops;
+    char *text;         /* owned: the unsettled text */
+    size_t n_text, cap_text;
+    size_t *len;        /* owned: bytes of each unsettled token */
+    size_t n_len, cap_len;
+    size_t n_end;       /* unsettled tokens that stand before the end */
+    uint32_t last[3 * LOOP_CHARS_MAX]; /* the last characters of the run */
     size_t n_last;
-    char stop[KNOB_TEXT_MAX]; /* stop strings, "||" between */
-    char *tail;          /* owned: as much text as the longest stop string */
-    size_t n_tail, cap_tail;
 };
-void stopper_init(struct stopper *s, const struct knobs *k, int64_t left);
-/* New knobs in mid-run: written tokens count against the new length. */
-void stopper_knobs(struct stopper *s, const struct knobs *k, int64_t written);
-/* Tells of one token and the text it completed; GEN_WHY_NONE: go on.
- * Sentence ends: 。！？…!? and "." before white space, a line break; closing
- * quotes and brackets after them belong to the sentence, so the end is known
- * only when the next character is none of them: `next` peeks the text of the
- * token about to be painted. *cut gets how many bytes of `text` belong to the
- * story when a stop string ends it (the stop string itself does not). */
-enum gen_why stopper_add(struct stopper *s, const char *text, size_t len,
-                         size_t *cut);
+
+struct stop_verdict {
+    enum gen_why why; /* NONE: go on */
+    size_t settled;   /* so many tokens from the queue's front may be painted */
+    size_t cut;       /* why STOP: of the token after those, this many bytes
+                       * stand before the stop string. All else is dropped */
+};
+
+/* left: tokens of the length knob still to come. before: the text in front
+ * (its last line is enough); borrowed during the call. */
+void stopper_init(struct stopper *s, const struct knobs *k, int64_t left,
+                  const char *before, size_t n_before);
+/* New knobs in mid-run: what the length knob grew by is still to come. */
+void stopper_knobs(struct stopper *s, const struct knobs *k);
+/* Tells of one token and the whole characters it completed (maybe none).
+ *
+ * A sentence's end is known only when the next character neither ends nor
+ * closes anything (closing quotes and brackets belong to the sentence): the
+ * run then ends in front of the token just told, which is dropped. A line
+ * break ends sentence and paragraph at once.
+ * Loops: the last 3 L characters of this run repeat with period L for some
+ * 2 <= L <= 64, or the last six are equal. */
+struct stop_verdict stopper_add(struct stopper *s, const char *text,
+                                size_t len);
 void stopper_finish(struct stopper *s);
 
 #endif
