@@ -70,16 +70,45 @@ store_part(float *p, int n, vf v)
         p[i] = t[i];
 }
 
+/* The vector folded down to four sums. */
+INLINE v4
+fold(vf v)
+{
+#if VW == 16
+    typedef float v8 __attribute__((vector_size(32)));
+    v8 h = __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7) +
+           __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15);
+#else
+    vf h = v;
+#endif
+#if VW >= 8
+    return __builtin_shufflevector(h, h, 0, 1, 2, 3) +
+           __builtin_shufflevector(h, h, 4, 5, 6, 7);
+#else
+    return h;
+#endif
+}
+
+/* The sums of four vectors, side by side. */
+INLINE v4
+sum4(vf a, vf b, vf c, vf d)
+{
+    v4 fa = fold(a), fb = fold(b), fc = fold(c), fd = fold(d);
+    v4 ab = __builtin_shufflevector(fa, fb, 0, 4, 1, 5) +
+            __builtin_shufflevector(fa, fb, 2, 6, 3, 7);
+    v4 cd = __builtin_shufflevector(fc, fd, 0, 4, 1, 5) +
+            __builtin_shufflevector(fc, fd, 2, 6, 3, 7);
+
+    return __builtin_shufflevector(ab, cd, 0, 1, 4, 5) +
+           __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
+}
+
 INLINE float
 sum_of(vf v)
 {
-    float t[VW];
+    v4 f = fold(v);
 
-    store(t, v);
-    for (int w = VW / 2; w > 0; w /= 2)
-        for (int i = 0; i < w; i++)
-            t[i] += t[i + w];
-    return t[0];
+    return f[0] + f[1] + (f[2] + f[3]);
 }
 
 INLINE float
@@ -224,23 +253,42 @@ norm(const float *x, const float *g, const float *b, float eps, int n, float *y)
 
 /* --- few tokens: rows of w against rows of x --- */
 
-#define ROWS 4
+#define ROWS 4 /* as many as sum4() takes */
 
-/* ROWS rows against t tokens (a constant at every call). With one token two
- * sums for each row keep the adders busy. */
+/* ROWS rows against one token, one row after the other: memory is read in
+ * one run. Four sums for each row keep the adders busy. */
+INLINE void
+dots_one(const float *w, size_t ldw, int K, const float *x, float *y)
+{
+    vf sum[ROWS];
+
+    for (int r = 0; r < ROWS; r++, w += ldw) {
+        vf s0 = all(0), s1 = all(0), s2 = all(0), s3 = all(0);
+        int k = 0;
+
+        for (; k + 4 * VW <= K; k += 4 * VW) {
+            s0 += load(w + k) * load(x + k);
+            s1 += load(w + k + VW) * load(x + k + VW);
+            s2 += load(w + k + 2 * VW) * load(x + k + 2 * VW);
+            s3 += load(w + k + 3 * VW) * load(x + k + 3 * VW);
+        }
+        for (; k + VW <= K; k += VW)
+            s0 += load(w + k) * load(x + k);
+        if (k < K)
+            s1 += load_part(w + k, K - k, 0) * load_part(x + k, K - k, 0);
+        sum[r] = (s0 + s1) + (s2 + s3);
+    }
+    *(v4 *)y = sum4(sum[0], sum[1], sum[2], sum[3]);
+}
+
+/* ROWS rows against t tokens (a constant at every call). */
 INLINE void
 dots_block(const float *w, size_t ldw, int K, const float *x, size_t ldx, int t,
            float *y, size_t ldy)
 {
-    vf s[4][ROWS] = { 0 }, s2[ROWS] = { 0 };
+    vf s[4][ROWS] = { 0 };
     int k = 0;
 
-    if (t == 1)
-        for (; k + 2 * VW <= K; k += 2 * VW)
-            for (int r = 0; r < ROWS; r++) {
-                s[0][r] += load(w + r * ldw + k) * load(x + k);
-                s2[r] += load(w + r * ldw + k + VW) * load(x + k + VW);
-            }
     for (; k + VW <= K; k += VW) {
         vf v[ROWS];
 
@@ -250,14 +298,15 @@ dots_block(const float *w, size_t ldw, int K, const float *x, size_t ldx, int t,
             for (int r = 0; r < ROWS; r++)
                 s[j][r] += v[r] * load(x + j * ldx + k);
     }
-    for (int j = 0; j < t; j++)
+    if (k < K)
         for (int r = 0; r < ROWS; r++) {
-            float sum = sum_of(t == 1 ? s[0][r] + s2[r] : s[j][r]);
+            vf v = load_part(w + r * ldw + k, K - k, 0);
 
-            for (int i = k; i < K; i++)
-                sum += w[r * ldw + i] * x[j * ldx + i];
-            y[j * ldy + r] = sum;
+            for (int j = 0; j < t; j++)
+                s[j][r] += v * load_part(x + j * ldx + k, K - k, 0);
         }
+    for (int j = 0; j < t; j++)
+        *(v4 *)(y + j * ldy) = sum4(s[j][0], s[j][1], s[j][2], s[j][3]);
 }
 
 static void
@@ -287,16 +336,12 @@ dots(const float *w, size_t ldw, int n, int K, const float *x, size_t ldx,
         const float *wi = w + i * ldw;
         int j = 0;
 
-        if (T == 1) {
-            dots_block(wi, ldw, K, x, ldx, 1, y + i, ldy);
-            continue;
-        }
         for (; j + 4 <= T; j += 4)
             dots_block(wi, ldw, K, x + j * ldx, ldx, 4, y + j * ldy + i, ldy);
         for (; j + 2 <= T; j += 2)
             dots_block(wi, ldw, K, x + j * ldx, ldx, 2, y + j * ldy + i, ldy);
         if (j < T)
-            dots_block(wi, ldw, K, x + j * ldx, ldx, 1, y + j * ldy + i, ldy);
+            dots_one(wi, ldw, K, x + j * ldx, y + j * ldy + i);
     }
     for (; i < n; i++)
         dots_row(w + i * ldw, K, x, ldx, T, y + i, ldy);
@@ -308,13 +353,15 @@ dots(const float *w, size_t ldw, int n, int K, const float *x, size_t ldx,
 INLINE void
 transpose4(v4 a, v4 b, v4 c, v4 d, v4 out[4])
 {
-    v4 ab0 = { a[0], b[0], a[1], b[1] }, ab1 = { a[2], b[2], a[3], b[3] };
-    v4 cd0 = { c[0], d[0], c[1], d[1] }, cd1 = { c[2], d[2], c[3], d[3] };
+    v4 ab0 = __builtin_shufflevector(a, b, 0, 4, 1, 5);
+    v4 ab1 = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+    v4 cd0 = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+    v4 cd1 = __builtin_shufflevector(c, d, 2, 6, 3, 7);
 
-    out[0] = (v4){ ab0[0], ab0[1], cd0[0], cd0[1] };
-    out[1] = (v4){ ab0[2], ab0[3], cd0[2], cd0[3] };
-    out[2] = (v4){ ab1[0], ab1[1], cd1[0], cd1[1] };
-    out[3] = (v4){ ab1[2], ab1[3], cd1[2], cd1[3] };
+    out[0] = __builtin_shufflevector(ab0, cd0, 0, 1, 4, 5);
+    out[1] = __builtin_shufflevector(ab0, cd0, 2, 3, 6, 7);
+    out[2] = __builtin_shufflevector(ab1, cd1, 0, 1, 4, 5);
+    out[3] = __builtin_shufflevector(ab1, cd1, 2, 3, 6, 7);
 }
 
 static void
