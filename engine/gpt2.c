@@ -33,7 +33,10 @@ gpt2_scratch_new(const struct gpt2 *g, int T, int n_threads, struct err *err)
     struct gpt2_scratch *s = xcalloc(1, sizeof *s);
     int wide = g->F > 3 * g->D ? g->F : 3 * g->D;
     struct ops_limits lim = {
-        .T = T, .n_in = g->F > g->D ? g->F : g->D, .P = g->P, .d = g->D / g->H,
+        .T = T,
+        .n_in = g->F > g->D ? g->F : g->D,
+        .P = g->P,
+        .d = g->D / g->H,
         .n_threads = n_threads,
     };
 
@@ -76,11 +79,12 @@ kv_floats(const struct gpt2 *g)
 bool
 kv_init(struct kv *kv, const struct gpt2 *g, struct err *err)
 {
-    kv->n = 0;
-    kv->k = mem_big(kv_floats(g), sizeof(float), "the model's memory of the "
-                    "text (keys)", err);
-    kv->v = kv->k ? mem_big(kv_floats(g), sizeof(float), "the model's memory "
-                            "of the text (values)", err) : NULL;
+    static const char what[] = "the model's memory of the text";
+
+    *kv = (struct kv){ 0 };
+    kv->k = mem_big(kv_floats(g), sizeof(float), what, err);
+    if (kv->k)
+        kv->v = mem_big(kv_floats(g), sizeof(float), what, err);
     if (!kv->v)
         kv_finish(kv);
     return kv->v != NULL;
@@ -112,8 +116,12 @@ static void
 linear(const struct pass *p, const float *w, const float *b, int n_out,
        int n_in, enum ops_after after, const float *x, float *y)
 {
-    struct ops_linear l = { .w = w, .b = b, .n_out = n_out, .n_in = n_in,
-                            .after = after, .act = p->g->act };
+    struct ops_linear l = { .w = w,
+                            .b = b,
+                            .n_out = n_out,
+                            .n_in = n_in,
+                            .after = after,
+                            .act = p->g->act };
 
     ops_linear(p->s->ops, &l, x, p->T, y);
 }
@@ -145,7 +153,11 @@ attend(struct pass *p, int l, int keep_from)
     int d = g->D / g->H, T = p->T;
     size_t at = (size_t)l * (size_t)g->P * (size_t)g->D;
     struct ops_attention a = {
-        .k = p->kv->k + at, .v = p->kv->v + at, .H = g->H, .P = g->P, .d = d,
+        .k = p->kv->k + at,
+        .v = p->kv->v + at,
+        .H = g->H,
+        .P = g->P,
+        .d = d,
         .n = p->kv->n,
         .scale = (g->scale_attn ? 1.0f / sqrtf((float)d) : 1.0f) /
                  (g->scale_by_layer ? (float)(l + 1) : 1.0f),

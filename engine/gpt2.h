@@ -15,27 +15,27 @@
 #include "engine/base/err.h"
 #include "engine/load/load.h"
 
-struct gpt2_layer { /* all borrowed from gpt2.block */
-    const float *ln1_g, *ln1_b; /* [D] */
-    const float *qkv_w, *qkv_b; /* [3D][D], [3D] */
-    const float *o_w, *o_b;     /* [D][D], [D] */
-    const float *ln2_g, *ln2_b; /* [D] */
-    const float *fc_w, *fc_b;   /* [F][D], [F] */
+struct gpt2_layer {               /* all borrowed from gpt2.block */
+    const float *ln1_g, *ln1_b;   /* [D] */
+    const float *qkv_w, *qkv_b;   /* [3D][D], [3D] */
+    const float *o_w, *o_b;       /* [D][D], [D] */
+    const float *ln2_g, *ln2_b;   /* [D] */
+    const float *fc_w, *fc_b;     /* [F][D], [F] */
     const float *proj_w, *proj_b; /* [D][F], [D] */
 };
 
-struct gpt2 { /* constant after loading */
+struct gpt2 {             /* constant after loading */
     int V, P, D, L, H, F; /* P: usable positions */
     float eps;
     enum activation act;
     bool scale_attn, scale_by_layer;
-    float *block;         /* one allocation for all parameters */
-    size_t n_block;       /* floats in it */
-    const float *wte;     /* [V][D] */
-    const float *wpe;     /* [P][D] */
+    float *block;               /* one allocation for all parameters */
+    size_t n_block;             /* floats in it */
+    const float *wte;           /* [V][D] */
+    const float *wpe;           /* [P][D] */
     const float *lnf_g, *lnf_b; /* [D] */
-    const float *head;    /* [V][D]; == wte when tied */
-    struct gpt2_layer *layer; /* [L] */
+    const float *head;          /* [V][D]; == wte when tied */
+    struct gpt2_layer *layer;   /* [L] */
 };
 
 void gpt2_free(struct gpt2 *g);

@@ -16,10 +16,10 @@
 #include "engine/base/pool.h"
 #include "engine/kernels/kernels.h"
 
-#define FEW        8    /* tokens; from here on the matrix product wins */
-#define FEW_ROWS   256  /* rows of a chunk with few tokens, at most */
-#define TILE_ROWS  48   /* rows of a chunk of ours; a multiple of any TILE */
-#define TILE_DEPTH 256  /* inputs of one tile: its panel fits the L1 cache */
+#define FEW        8   /* tokens; from here on the matrix product wins */
+#define FEW_ROWS   256 /* rows of a chunk with few tokens, at most */
+#define TILE_ROWS  48  /* rows of a chunk of ours; a multiple of any TILE */
+#define TILE_DEPTH 256 /* inputs of one tile: its panel fits the L1 cache */
 #define BLAS_ROWS  192
 /* Work (multiply-adds) that one thread does before a second could join. */
 #define ALONE 16384
@@ -28,8 +28,8 @@ struct ops {
     struct pool *pool;
     const struct kernels *k;
     struct ops_limits lim;
-    float *panels;     /* [panels][n_in][panel]: the tokens, packed */
-    float *part;       /* each thread's own, n_part floats apart */
+    float *panels; /* [panels][n_in][panel]: the tokens, packed */
+    float *part;   /* each thread's own, n_part floats apart */
     size_t n_panels, n_part;
 };
 
@@ -66,8 +66,9 @@ ops_new(const struct ops_limits *lim, struct err *err)
     o->n_panels = up_to((size_t)lim->T, panel) * (size_t)lim->n_in;
     /* Scores, packed queries, output tile, sums. */
     attention = ((size_t)lim->P + 2 * (size_t)lim->d + 1) * panel;
-    o->n_part = up_to(max_size(max_size(attention, FEW * FEW_ROWS),
-                               TILE_ROWS * panel), 64);
+    o->n_part =
+        up_to(max_size(max_size(attention, FEW * FEW_ROWS), TILE_ROWS * panel),
+              64);
     o->pool = pool_new(lim->n_threads);
     o->panels = mem_big(o->n_panels, sizeof(float), "working memory", err);
     if (o->panels)
@@ -154,8 +155,8 @@ norm_chunk(void *ud, int chunk, int thread)
     int end = (chunk + 1) * NORM_ROWS < j->T ? (chunk + 1) * NORM_ROWS : j->T;
 
     for (int t = chunk * NORM_ROWS; t < end; t++)
-        j->o->k->norm(j->x + (size_t)t * (size_t)j->D, j->g, j->b, j->eps,
-                      j->D, j->y + (size_t)t * (size_t)j->D);
+        j->o->k->norm(j->x + (size_t)t * (size_t)j->D, j->g, j->b, j->eps, j->D,
+                      j->y + (size_t)t * (size_t)j->D);
 }
 
 void
@@ -289,8 +290,8 @@ blas_chunk(void *ud, int chunk, int thread)
     float *y = j->y + i0;
     bool add = l->after == OPS_ADD;
 
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, j->T, n, K, 1.0f,
-                j->x, K, l->w + (size_t)i0 * (size_t)K, K, add ? 1.0f : 0.0f, y,
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, j->T, n, K, 1.0f, j->x,
+                K, l->w + (size_t)i0 * (size_t)K, K, add ? 1.0f : 0.0f, y,
                 l->n_out);
     for (int t = 0; t < j->T; t++, y += l->n_out) {
         if (l->b)
@@ -404,7 +405,8 @@ attend_head(void *ud, int h, int thread)
     for (int t0 = j->first; t0 < j->T; t0 += j->o->k->panel) {
         int T = j->T - t0 < j->o->k->panel ? j->T - t0 : j->o->k->panel;
 
-        attend_panel(j, q, k, v, t0, T, part, out + (size_t)(t0 - j->first) * D);
+        attend_panel(j, q, k, v, t0, T, part,
+                     out + (size_t)(t0 - j->first) * D);
     }
 }
 

@@ -45,10 +45,10 @@ void ops_embed(const float *a, const float *b, const int *ids, int first, int T,
 void ops_norm(struct ops *o, const float *x, const float *g, const float *b,
               float eps, int T, int D, float *y);
 
-enum ops_after {  /* what happens to v = w . x + b */
-    OPS_STORE,    /* y = v */
-    OPS_ADD,      /* y = y + v: the residual stream */
-    OPS_ACTIVATE  /* y = act(v) */
+enum ops_after {              /* what happens to v = w . x + b */
+                 OPS_STORE,   /* y = v */
+                 OPS_ADD,     /* y = y + v: the residual stream */
+                 OPS_ACTIVATE /* y = act(v) */
 };
 struct ops_linear {
     const float *w; /* [n_out][n_in] */
@@ -62,10 +62,10 @@ void ops_linear(struct ops *o, const struct ops_linear *l, const float *x,
                 int T, float *y);
 
 struct ops_attention {
-    float *k, *v;  /* this layer's cache, [H][P][d] */
+    float *k, *v; /* this layer's cache, [H][P][d] */
     int H, P, d;
-    int n;         /* positions filled before */
-    float scale;   /* > 0; of q . k */
+    int n;       /* positions filled before */
+    float scale; /* > 0; of q . k */
 };
 /* Causal self-attention of T tokens at positions n .. n+T-1. qkv is [T][3D],
  * q, k and v side by side; k and v are written to the cache, then the tokens

@@ -21,9 +21,9 @@ struct session {
     struct session_options opt;
     struct gpt2_scratch *scratch;
     struct kv kv;
-    int *ids;         /* [P], kv.n of them valid */
-    float *logits;    /* [V] */
-    int logits_n;     /* after how many tokens `logits` is; 0: invalid */
+    int *ids;      /* [P], kv.n of them valid */
+    float *logits; /* [V] */
+    int logits_n;  /* after how many tokens `logits` is; 0: invalid */
     size_t last_run;
 };
 
@@ -72,7 +72,8 @@ check_ids(const struct session *s, const int *ids, size_t n, struct err *err)
 {
     for (size_t i = 0; i < n; i++)
         if (ids[i] < 0 || ids[i] >= s->g->V)
-            return err_set(err, ERR_FAILED, "token id %d (number %zu) is not "
+            return err_set(err, ERR_FAILED,
+                           "token id %d (number %zu) is not "
                            "one of the model's %d; give ids from 0 to %d",
                            ids[i], i + 1, s->g->V, s->g->V - 1);
     return true;
@@ -82,11 +83,14 @@ static bool
 check_room(const struct session *s, size_t n, struct err *err)
 {
     if (n == 0)
-        return err_set(err, ERR_FAILED, "no tokens were given; the model "
+        return err_set(err, ERR_FAILED,
+                       "no tokens were given; the model "
                        "needs at least one");
     if (n > (size_t)s->g->P)
-        return err_set(err, ERR_FAILED, "%zu tokens are more than the %d "
-                       "positions of the model; shorten the text", n, s->g->P);
+        return err_set(err, ERR_FAILED,
+                       "%zu tokens are more than the %d "
+                       "positions of the model; shorten the text",
+                       n, s->g->P);
     return true;
 }
 
@@ -150,8 +154,7 @@ bool
 session_step(struct session *s, int id, struct err *err)
 {
     s->last_run = 0;
-    if (!check_room(s, (size_t)s->kv.n + 1, err) ||
-        !check_ids(s, &id, 1, err))
+    if (!check_room(s, (size_t)s->kv.n + 1, err) || !check_ids(s, &id, 1, err))
         return false;
     if (!append(s, &id, 1, s->logits, false, err))
         return false;

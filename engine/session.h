@@ -19,8 +19,8 @@ struct model;
 struct session;
 
 struct session_options {
-    int n_threads;              /* 0: as many as the machine has */
-    const atomic_bool *cancel;  /* looked at before every layer; may be NULL */
+    int n_threads;             /* 0: as many as the machine has */
+    const atomic_bool *cancel; /* looked at before every layer; may be NULL */
     /* Progress of a long prefill, on this thread, after each slice. */
     void (*reading)(void *ud, int done, int total);
     void *ud;
@@ -45,8 +45,8 @@ bool session_step(struct session *s, int id, struct err *err);
 /* [V], borrowed till the next sync or step. NULL before the first, and after
  * one that was cancelled. */
 const float *session_logits(const struct session *s);
-size_t session_n(const struct session *s);          /* tokens it stands at */
-const int *session_ids(const struct session *s);    /* borrowed */
+size_t session_n(const struct session *s);       /* tokens it stands at */
+const int *session_ids(const struct session *s); /* borrowed */
 /* Tokens that the last sync had to run (for tests and the status). */
 size_t session_last_run(const struct session *s);
 /* Bytes of KV cache and scratch. */

@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+
 #include <cmocka.h>
 
 #include "tests/random_gpt2.h"
@@ -148,9 +149,9 @@ flags_agree_with_float64(void **state)
 static void
 activations_are_told_apart(void **state)
 {
-    static const enum activation acts[] = { ACT_GELU_TANH, ACT_GELU_ERF,
-                                            ACT_QUICK_GELU, ACT_RELU, ACT_TANH,
-                                            ACT_SILU };
+    static const enum activation acts[] = { ACT_GELU_TANH,  ACT_GELU_ERF,
+                                            ACT_QUICK_GELU, ACT_RELU,
+                                            ACT_TANH,       ACT_SILU };
     struct gpt2 *g = random_gpt2(&small, 1, 4);
     size_t n = 20 * (size_t)g->V;
     float *rows[6];
@@ -299,8 +300,8 @@ cancel_changes_nothing(void **state)
 
     random_ids(ids, 20, g->V, 15);
     assert_true(kv_init(&kv, g, &err));
-    assert_true(gpt2_forward(g, s, &kv, ids, 10, NULL, false, &(atomic_bool){
-        false }));
+    assert_true(
+        gpt2_forward(g, s, &kv, ids, 10, NULL, false, &(atomic_bool){ false }));
     assert_false(gpt2_forward(g, s, &kv, ids + 10, 10, before, false, &cancel));
     assert_int_equal(kv.n, 10);
     cancel = false;

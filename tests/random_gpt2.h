@@ -187,8 +187,7 @@ true_logits(const struct gpt2 *g, const int *ids, int T)
 
         for (size_t t = 0; t < n; t++) {
             true_norm(x + t * D, w->ln1_g, w->ln1_b, g->eps, g->D, y);
-            true_linear(w->qkv_w, w->qkv_b, 3 * g->D, g->D, y,
-                        qkv + t * 3 * D);
+            true_linear(w->qkv_w, w->qkv_b, 3 * g->D, g->D, y, qkv + t * 3 * D);
         }
         for (size_t t = 0; t < n; t++) {
             for (int h = 0; h < g->H; h++)

@@ -33,7 +33,7 @@
 
 struct pool {
     /* Written by every claim: alone on its cache line. */
-    _Alignas(64) _Atomic uint64_t job; /* number << 32 | next << 16 | n */
+    _Alignas(64) _Atomic uint64_t job;  /* number << 32 | next << 16 | n */
     _Alignas(64) _Atomic uint32_t left; /* chunks not yet finished */
     _Atomic uint32_t caller_sleeps;
     _Alignas(64) _Atomic uint32_t wake; /* futex the workers sleep on */

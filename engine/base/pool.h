@@ -30,7 +30,7 @@ int pool_threads(const struct pool *p);
 
 /* Calls fn(ud, chunk, thread) once for every chunk in [0, n); thread is in
  * [0, pool_threads()), 0 being the caller. 0 <= n <= POOL_CHUNKS_MAX. */
-void pool_run(struct pool *p, int n, void (*fn)(void *ud, int chunk, int thread),
-              void *ud);
+void pool_run(struct pool *p, int n,
+              void (*fn)(void *ud, int chunk, int thread), void *ud);
 
 #endif

@@ -195,13 +195,13 @@ act_one(enum activation act, vf x)
     return pick(x > 0, x, all(0));
 }
 
-#define ACT_LOOP(act)                                                          \
-    case act:                                                                  \
-        for (; i + VW <= n; i += VW)                                           \
-            store(x + i, act_one(act, load(x + i)));                           \
-        if (i < n)                                                             \
-            store_part(x + i, n - i,                                           \
-                       act_one(act, load_part(x + i, n - i, 0)));              \
+#define ACT_LOOP(act)                                             \
+    case act:                                                     \
+        for (; i + VW <= n; i += VW)                              \
+            store(x + i, act_one(act, load(x + i)));              \
+        if (i < n)                                                \
+            store_part(x + i, n - i,                              \
+                       act_one(act, load_part(x + i, n - i, 0))); \
         break
 
 static void
@@ -404,8 +404,7 @@ unpack(const float *c, int n, int T, float *y, size_t ldy)
             v4 o[4];
 
             transpose4(*(const v4 *)p, *(const v4 *)(p + NR),
-                       *(const v4 *)(p + 2 * NR), *(const v4 *)(p + 3 * NR),
-                       o);
+                       *(const v4 *)(p + 2 * NR), *(const v4 *)(p + 3 * NR), o);
             for (int j = 0; j < 4; j++)
                 *(v4 *)(y + (t + j) * ldy + i) = o[j];
         }

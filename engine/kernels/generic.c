@@ -2,9 +2,9 @@
  * every compiler maps to what the machine has (SSE2, NEON, plain C). */
 #include "engine/kernels/kernels.h"
 
-#define VW      4 /* floats in a vector */
-#define TILE    4 /* rows of a tile; TILE * 2 sums stay in registers */
-#define LEVEL   kernels_generic
-#define NAME    "generic"
-#define GEMM    false
+#define VW    4 /* floats in a vector */
+#define TILE  4 /* rows of a tile; TILE * 2 sums stay in registers */
+#define LEVEL kernels_generic
+#define NAME  "generic"
+#define GEMM  false
 #include "engine/kernels/f32_body.h"

@@ -30,7 +30,8 @@ can_always(void)
 static const struct {
     const struct kernels *k;
     bool (*can)(void);
-} levels[] = { /* the best first */
+} levels[] = {
+    /* the best first */
 #ifdef JIELONG_X86
     { &kernels_avx512, can_avx512 },
     { &kernels_avx2, can_avx2 },

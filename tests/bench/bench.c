@@ -31,8 +31,17 @@
 
 #define ROUNDS_MAX 100
 
-enum { READ, SGEMM, EARLY, LATE, PREFILL, EARLY_SHARE, LATE_SHARE,
-       PREFILL_SHARE, N_FIGURES };
+enum {
+    READ,
+    SGEMM,
+    EARLY,
+    LATE,
+    PREFILL,
+    EARLY_SHARE,
+    LATE_SHARE,
+    PREFILL_SHARE,
+    N_FIGURES
+};
 
 static const struct {
     const char *name, *unit;
@@ -95,8 +104,8 @@ read_chunk(void *ud, int chunk, int thread)
     size_t at = (size_t)chunk * READ_CHUNK;
     size_t n = j->n - at < READ_CHUNK ? j->n - at : READ_CHUNK;
 
-    j->sum[thread][0] += sum_words((const uint64_t *)(const void *)(j->p + at),
-                                   n / 2);
+    j->sum[thread][0] +=
+        sum_words((const uint64_t *)(const void *)(j->p + at), n / 2);
 }
 
 static double
@@ -123,7 +132,9 @@ static double
 measure_sgemm(const struct bench *b)
 {
     const struct gpt2 *g = b->g;
-    const struct { int out, in; } m[] = {
+    const struct {
+        int out, in;
+    } m[] = {
         { 3 * g->D, g->D }, { g->D, g->D }, { g->F, g->D }, { g->D, g->F }
     };
     int T = b->n_prefill, wide = g->F > 3 * g->D ? g->F : 3 * g->D;
@@ -165,8 +176,7 @@ block_floats(const struct gpt2 *g)
 static double
 token_bytes(const struct gpt2 *g, int at)
 {
-    return 4 * (block_floats(g) + (double)g->V * g->D +
-                2.0 * g->L * g->D * at);
+    return 4 * (block_floats(g) + (double)g->V * g->D + 2.0 * g->L * g->D * at);
 }
 
 static double
@@ -231,11 +241,10 @@ measure_round(struct bench *b, struct session *s, int *ids, int r)
     b->v[LATE][r] = measure_decode(b, s, ids, b->late_at, n);
     b->v[SGEMM][r] = measure_sgemm(b);
     b->v[PREFILL][r] = measure_prefill(b, s, ids);
-    b->v[EARLY_SHARE][r] = b->v[EARLY][r] * token_bytes(g, 20 + n / 2) / 1e9 /
-                           b->v[READ][r];
-    b->v[LATE_SHARE][r] = b->v[LATE][r] *
-                          token_bytes(g, b->late_at + n / 2) / 1e9 /
-                          b->v[READ][r];
+    b->v[EARLY_SHARE][r] =
+        b->v[EARLY][r] * token_bytes(g, 20 + n / 2) / 1e9 / b->v[READ][r];
+    b->v[LATE_SHARE][r] = b->v[LATE][r] * token_bytes(g, b->late_at + n / 2) /
+                          1e9 / b->v[READ][r];
     b->v[PREFILL_SHARE][r] = b->v[PREFILL][r] / b->n_prefill *
                              prompt_flop(g, b->n_prefill) / 1e9 /
                              b->v[SGEMM][r];
@@ -261,9 +270,9 @@ peak_kb(void)
 static void
 tell(struct bench *b, size_t session_size, bool json)
 {
-    double beside = (double)peak_kb() / 1e3 -
-                    (double)(b->g->n_block * sizeof(float) +
-                             kv_bytes(b->g)) / 1e6;
+    double beside =
+        (double)peak_kb() / 1e3 -
+        (double)(b->g->n_block * sizeof(float) + kv_bytes(b->g)) / 1e6;
 
     if (json)
         printf("{\"threads\":%d,\"level\":\"%s\"", b->n_threads,
@@ -289,8 +298,8 @@ tell(struct bench *b, size_t session_size, bool json)
                peak_kb());
     else
         printf("  session %.1f MB, peak %.1f MB, beside weights and cache "
-               "%.1f MB\n", (double)session_size / 1e6,
-               (double)peak_kb() / 1e3, beside);
+               "%.1f MB\n",
+               (double)session_size / 1e6, (double)peak_kb() / 1e3, beside);
 }
 
 static void
@@ -331,8 +340,9 @@ parse_shape(const char *name, struct shape *s)
         }
     s->P = 1024;
     return sscanf(name, "%d,%d,%d,%d,%d", &s->L, &s->D, &s->H, &s->F, &s->V) ==
-               5 && s->L > 0 && s->D > 0 && s->H > 0 && s->D % s->H == 0 &&
-           s->F > 0 && s->V > 0;
+               5 &&
+           s->L > 0 && s->D > 0 && s->H > 0 && s->D % s->H == 0 && s->F > 0 &&
+           s->V > 0;
 }
 
 /* A real model: opened here, so that the time to the first row is known. */
@@ -391,7 +401,8 @@ main(int argc, char **argv)
         else if (c == 'j')
             json = true;
         else {
-            fprintf(stderr, "usage: jielong_bench [--shape small|box|medium|"
+            fprintf(stderr,
+                    "usage: jielong_bench [--shape small|box|medium|"
                     "L,D,H,F,V] [--model DIR] [--threads 1,2] [--rounds N] "
                     "[--json]\n");
             return 2;
