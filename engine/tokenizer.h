@@ -50,11 +50,21 @@ bool vocab_choose_profile(struct vocab *v, const char *network, int n_rows,
  * substitution, the trailing-space rule for BPE. Appends to out. */
 bool vocab_encode_prompt(const struct vocab *v, const char *text, size_t len,
                          struct tok_ids *out, struct err *err);
-/* 64 hex digits over the tokenizer's files in a fixed order. */
+/* Does text end in the one space that vocab_encode_prompt leaves out of the
+ * ids (byte-level vocabularies only: their words carry it in front)? */
+bool vocab_leaves_space(const struct vocab *v, const char *text, size_t len);
+/* The id of a token by its text, added tokens included; -1: none. */
+int vocab_lookup(const struct vocab *v, const char *s);
+/* The token's bytes as they stand in the vocabulary; borrowed. */
+const char *vocab_bytes(const struct vocab *v, int id, size_t *len);
+/* 64 hex digits: SHA-256 over the tokenizer's files, one after the other
+ * (vocabulary, merges, tokenizer_config.json, special_tokens_map.json,
+ * added_tokens.json; those that are there). */
 const char *vocab_hash(const struct vocab *v);
 /* The 60 commonest characters and all punctuation, digits, line break: ids
  * exempt from the repetition penalty, one bool per id (vocab_size many). The
- * commonest are fixed by a list in profile.c, looked up in this vocabulary. */
+ * commonest are fixed by a list in profile.c, looked up in this vocabulary.
+ * NULL before vocab_choose_profile. */
 const bool *vocab_exempt(const struct vocab *v);
 const char *vocab_note(const struct vocab *v, int i); /* as model_note */
 
@@ -69,7 +79,11 @@ void detok_free(struct detok *d);
 /* Appends the whole characters that this id completes to *out (grown with
  * realloc, *len advanced). Specials give nothing, the newline id "\n". */
 void detok_add(struct detok *d, int id, char **out, size_t *len, size_t *cap);
-/* Bytes of an unfinished character, 0..3. */
+/* When no more ids come: appends what is whole but was kept back because it
+ * might have grown (the last Hangul syllable of a WordPiece vocabulary). */
+void detok_flush(struct detok *d, char **out, size_t *len, size_t *cap);
+/* Bytes of an unfinished character, 0..3 (before detok_flush also a Hangul
+ * syllable that is kept back). */
 size_t detok_tail(const struct detok *d, unsigned char tail[4]);
 
 /* --- for the two implementations --- */
