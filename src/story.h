@@ -123,8 +123,6 @@ uint32_t story_runs(const struct story *s);
 /* The knobs as they were last set, defaults before any. */
 const struct knobs *story_knobs(const struct story *s);
 bool story_has_knobs(const struct story *s);
-/* Full tables (OP_KNOBS) so far: the next one's number is this + 1. */
-uint32_t story_knobs_count(const struct story *s);
 /* Models recorded so far. OP_MODEL with the next number records one more;
  * with a number already there (first written while its hashes were still being
  * computed) it replaces that entry. */

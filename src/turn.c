@@ -50,6 +50,13 @@ turn_close_step(struct turn *t)
     t->step_node = 0;
 }
 
+/* Is there anything in the story? A setting alone makes no file. */
+static bool
+begun(const struct turn *t)
+{
+    return story_head(t->s) != 0 || story_redo_target(t->s) != 0;
+}
+
 static void
 touch(struct turn *t, int64_t now)
 {
@@ -121,28 +128,18 @@ turn_stop(struct turn *t)
 
 /* --- moving between versions --- */
 
+/* The caret goes where the text differs. */
 static bool
-go_to(struct turn *t, uint64_t node, size_t caret)
+go_to(struct turn *t, uint64_t node)
 {
     struct story_op op = { .type = OP_HEAD, .to = node };
-    size_t len;
 
     turn_close_step(t);
     if (!story_apply(t->s, &op, NULL))
         return false;
-    len = text_len(story_text(t->s));
-    t->caret = caret < len ? caret : len;
+    t->caret = op.change.at + op.change.len;
     t->read_wanted = true;
     return true;
-}
-
-/* Where the change of `node` ends in its own version. */
-static size_t
-node_end(const struct turn *t, uint64_t node)
-{
-    struct node_info n;
-
-    return story_node(t->s, node, &n) ? n.at + n.len : t->caret;
 }
 
 /* The first number free among the versions of this run under one parent. */
@@ -185,28 +182,24 @@ turn_retry(struct turn *t, int64_t now, struct err *err)
     r.br = next_br(t, &n);
     r.i = n.i0;
     r.begun = n.cont;
-    if (!go_to(t, n.parent, n.at))
-        return err_set(err, ERR_FAILED, "%s", _("the step cannot be undone"));
-    turn_run_start(t, r, t->caret);
+    go_to(t, n.parent);
+    t->caret = n.at;
+    turn_run_start(t, r, n.at);
     return true;
 }
 
 bool
 turn_undo(struct turn *t)
 {
-    struct node_info n;
     bool ran = t->run.phase == RUN_ACTIVE && !t->run.node;
-    size_t caret;
 
     if (turn_read_only(t))
         return false;
     turn_run_end(t, GEN_WHY_USER);
     if (ran)
         return true; /* only a request was under way: that is undone */
-    if (!story_node(t->s, story_head(t->s), &n) || n.kind == NODE_ROOT)
-        return false;
-    caret = n.at + n.del;
-    return go_to(t, story_undo_target(t->s), caret);
+    return story_undo_target(t->s) != story_head(t->s) &&
+           go_to(t, story_undo_target(t->s));
 }
 
 bool
@@ -217,8 +210,7 @@ turn_redo(struct turn *t)
     if (turn_read_only(t) || to == story_head(t->s))
         return false;
     turn_run_end(t, GEN_WHY_USER);
-    to = story_redo_target(t->s);
-    return to != story_head(t->s) && go_to(t, to, node_end(t, to));
+    return go_to(t, to);
 }
 
 bool
@@ -235,7 +227,7 @@ turn_sibling(struct turn *t, int step)
     to = all[step < 0 ? self - 1 : self + 1];
     free(all);
     turn_run_end(t, GEN_WHY_USER);
-    return go_to(t, to, node_end(t, to));
+    return go_to(t, to);
 }
 
 /* --- keys --- */
@@ -281,8 +273,7 @@ change(struct turn *t, enum step step, size_t at, size_t del, const char *s,
         op.of = t->step_node;
     } else {
         turn_close_step(t);
-        if (!knobs_equal(&t->knobs, &t->recorded))
-            turn_settle_knobs(t);
+        turn_settle_knobs(t);
         op.p = story_head(t->s);
         op.w = turn_wall_ms();
     }
@@ -392,8 +383,7 @@ turn_poll(struct turn *t, int64_t now)
     if (t->step != STEP_NONE && now - t->step_key >= STEP_PAUSE_MS)
         turn_close_step(t);
     if (t->turned && t->run.phase != RUN_ACTIVE &&
-        now - t->turned_at >= KNOB_SETTLE_MS && story_next_n(t->s) > 1 &&
-        !turn_read_only(t))
+        now - t->turned_at >= KNOB_SETTLE_MS && begun(t) && !turn_read_only(t))
         turn_settle_knobs(t);
     if (t->run.phase == RUN_WAITING && now >= t->run.resume_at) {
         turn_run_submit(t);
@@ -421,7 +411,7 @@ turn_timeout(const struct turn *t, int64_t now)
 
     if (t->step != STEP_NONE)
         sooner(&best, t->step_key + STEP_PAUSE_MS, now);
-    if (t->turned && t->run.phase != RUN_ACTIVE && story_next_n(t->s) > 1)
+    if (t->turned && t->run.phase != RUN_ACTIVE && begun(t))
         sooner(&best, t->turned_at + KNOB_SETTLE_MS, now);
     if (t->run.phase == RUN_WAITING)
         sooner(&best, t->run.resume_at, now);
@@ -471,7 +461,7 @@ turn_new(struct storyfile *f, struct gen *g)
     t->s = storyfile_story(f);
     t->g = g;
     t->caret = text_len(story_text(t->s));
-    t->knobs = t->recorded = *story_knobs(t->s);
+    t->knobs = *story_knobs(t->s);
     t->read_wanted = true;
     return t;
 }
@@ -482,7 +472,7 @@ turn_free(struct turn *t)
     if (!t)
         return;
     turn_run_end(t, GEN_WHY_USER);
-    if (t->turned && story_next_n(t->s) > 1 && !turn_read_only(t))
+    if (t->turned && begun(t) && !turn_read_only(t))
         turn_settle_knobs(t);
     turn_close_step(t);
     free(t->pending);

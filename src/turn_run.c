@@ -16,36 +16,33 @@
 
 /* What changed; the full table when the journal has none yet. */
 static void
-record_knobs(struct turn *t, const struct knobs *set, bool has_of, uint64_t of,
-             uint32_t i)
+record_knobs(struct turn *t, const struct knobs *set, uint32_t i)
 {
-    struct story_op op = { .set = set };
+    bool first = !story_has_knobs(t->s);
+    struct story_op op = { .type = first ? OP_KNOBS : OP_KNOB,
+                           .set = set,
+                           .has_of = !first && t->run.node,
+                           .of = t->run.node,
+                           .i = i };
 
-    if (story_has_knobs(t->s)) {
-        op.type = OP_KNOB;
-        op.before = &t->recorded;
-        op.has_of = has_of;
-        op.of = of;
-        op.i = i;
-    } else {
-        op.type = OP_KNOBS;
-        op.k = story_knobs_count(t->s) + 1;
-    }
-    if (!story_apply(t->s, &op, NULL))
-        return;
-    if (op.type == OP_KNOBS) {
+    if (story_apply(t->s, &op, NULL) && first) {
         t->k = op.k;
         t->table = *set;
     }
-    t->recorded = *set;
+}
+
+bool
+turn_knobs_settled(const struct turn *t)
+{
+    return knobs_equal(&t->knobs, story_knobs(t->s));
 }
 
 void
 turn_settle_knobs(struct turn *t)
 {
     t->turned = false;
-    if (!story_has_knobs(t->s) || !knobs_equal(&t->knobs, &t->recorded))
-        record_knobs(t, &t->knobs, false, 0, 0);
+    if (!turn_knobs_settled(t))
+        record_knobs(t, &t->knobs, 0);
 }
 
 /* Number of a full table that equals what the worker obeys, written when
@@ -56,13 +53,12 @@ knob_table(struct turn *t)
     struct story_op op = { .type = OP_KNOBS, .set = &t->held };
 
     if (t->k && knobs_equal(&t->table, &t->held) &&
-        knobs_equal(&t->recorded, &t->held))
+        knobs_equal(story_knobs(t->s), &t->held))
         return t->k;
-    op.k = story_knobs_count(t->s) + 1;
-    if (!story_apply(t->s, &op, NULL))
-        return t->k;
-    t->k = op.k;
-    t->table = t->recorded = t->held;
+    if (story_apply(t->s, &op, NULL)) {
+        t->k = op.k;
+        t->table = t->held;
+    }
     return t->k;
 }
 
@@ -102,13 +98,33 @@ knobs_hold(struct turn *t, uint32_t serial, uint32_t i)
     if (n == 0)
         return;
     t->held = t->pending[n - 1].set;
-    if (t->run.node && !knobs_equal(&t->held, &t->recorded))
-        record_knobs(t, &t->held, true, t->run.node, i);
+    if (t->run.node && !knobs_equal(&t->held, story_knobs(t->s)))
+        record_knobs(t, &t->held, i);
     t->n_pending -= n;
     memmove(t->pending, t->pending + n, t->n_pending * sizeof *t->pending);
 }
 
 /* --- a run in the journal --- */
+
+/* A model record as far as the model is known now. */
+static struct story_op
+model_op(const struct turn *t)
+{
+    const struct model *m = gen_model(t->g);
+    struct story_op op = { .type = OP_MODEL, .name = "", .num = "" };
+
+    if (m) {
+        op.name = model_info(m)->name;
+        op.num = model_arithmetic(m);
+        op.tok_hash = model_tok_hash(m);
+    }
+    if (t->hashed) {
+        op.sha = t->hashes.weights;
+        op.cfg = t->hashes.config;
+        op.tok_hash = t->hashes.tokenizer;
+    }
+    return op;
+}
 
 /* The number of the model that writes. Its hashes may still be computed when
  * the first token comes; then the record is written without them and once
@@ -116,24 +132,14 @@ knobs_hold(struct turn *t, uint32_t serial, uint32_t i)
 static uint32_t
 model_number(struct turn *t)
 {
-    const struct model *m = gen_model(t->g);
-    struct story_op op = {
-        .type = OP_MODEL,
-        .name = m ? model_info(m)->name : "",
-        .sha = t->hashed ? t->hashes.weights : "",
-        .cfg = t->hashed ? t->hashes.config : "",
-        .tok_hash =
-            t->hashed ? t->hashes.tokenizer : (m ? model_tok_hash(m) : ""),
-        .num = m ? model_arithmetic(m) : "",
-    };
+    struct story_op op = model_op(t);
 
+    if (t->bare_model)
+        return t->bare_model;
     if (t->hashed)
         op.m = story_model_find(t->s, op.sha, op.cfg, op.tok_hash, op.num);
-    else
-        op.m = t->bare_model;
     if (op.m)
         return op.m;
-    op.m = story_model_count(t->s) + 1;
     if (!story_apply(t->s, &op, NULL))
         return 0;
     if (!t->hashed)
@@ -144,20 +150,16 @@ model_number(struct turn *t)
 static void
 on_hashed(struct turn *t, const struct model_hashes *h)
 {
-    const struct model *m = gen_model(t->g);
-    struct story_op op = { .type = OP_MODEL, .m = t->bare_model };
+    struct story_op op;
 
     t->hashes = *h;
     t->hashed = true;
     if (!t->bare_model)
         return;
-    op.name = m ? model_info(m)->name : "";
-    op.num = m ? model_arithmetic(m) : "";
-    op.sha = h->weights;
-    op.cfg = h->config;
-    op.tok_hash = h->tokenizer;
-    story_apply(t->s, &op, NULL);
+    op = model_op(t);
+    op.m = t->bare_model;
     t->bare_model = 0;
+    story_apply(t->s, &op, NULL);
 }
 
 /* Opens the node of the run, at its first token. */
@@ -237,8 +239,7 @@ end_node(struct turn *t, enum gen_why why, const unsigned char *tail,
     op.n_tail = n_tail;
     story_apply(t->s, &op, NULL);
     t->run.node = 0;
-    if (!knobs_equal(&t->knobs, &t->recorded))
-        turn_settle_knobs(t);
+    turn_settle_knobs(t);
 }
 
 /* The run is over; what the worker does for it was stopped or is done. */

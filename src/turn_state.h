@@ -50,12 +50,12 @@ struct turn {
     bool read_wanted; /* the text or caret changed since it was last read */
     uint32_t read_serial;
 
-    struct knobs knobs;    /* as the writer has them */
-    struct knobs recorded; /* as the journal has them */
-    struct knobs table;    /* the last full table written here, number k */
-    uint32_t k;            /* 0: none written here yet */
+    struct knobs knobs; /* as the writer has them; story_knobs(): as the
+                            * journal has them */
+    struct knobs table; /* the last full table written here, number k */
+    uint32_t k;         /* 0: none written here yet */
     bool polled;
-    bool turned; /* recorded is stale by the writer's hand */
+    bool turned; /* by the writer, and not yet journalled */
     int64_t turned_at;
     struct knobs held; /* what the worker obeys in the run */
     struct pending_knobs *pending;
@@ -82,7 +82,8 @@ void turn_close_step(struct turn *t);
 
 /* --- turn_run.c --- */
 
-/* Writes the setting as the writer has it, unless the journal has it. */
+/* Does the journal have the setting as the writer has it? And to write it. */
+bool turn_knobs_settled(const struct turn *t);
 void turn_settle_knobs(struct turn *t);
 /* A new run at byte `at` with run, br, i, begun of r; all else is set. */
 void turn_run_start(struct turn *t, struct run r, size_t at);
