@@ -44,6 +44,16 @@ snode_free(struct snode *x)
     free(x);
 }
 
+static void
+model_clear(struct story_model *m)
+{
+    free(m->name);
+    free(m->sha);
+    free(m->cfg);
+    free(m->tok);
+    free(m->num);
+}
+
 void
 story_free(struct story *s)
 {
@@ -51,13 +61,8 @@ story_free(struct story *s)
         return;
     for (size_t i = 0; i < s->n_nodes; i++)
         snode_free(s->nodes[i]);
-    for (size_t i = 0; i < s->n_models; i++) {
-        free(s->models[i].name);
-        free(s->models[i].sha);
-        free(s->models[i].cfg);
-        free(s->models[i].tok);
-        free(s->models[i].num);
-    }
+    for (size_t i = 0; i < s->n_models; i++)
+        model_clear(&s->models[i]);
     text_store_free(s->store);
     free(s->nodes);
     free(s->models);
@@ -235,7 +240,8 @@ check_label(struct story *s, const struct story_op *op, struct err *err)
 static bool
 check_model(struct story *s, const struct story_op *op, struct err *err)
 {
-    if (op->m && story_model_at(s, op->m))
+    const struct story_model *m = op->m ? story_model_at(s, op->m) : NULL;
+    if (m && *m->sha)
         return misfit(err, op, _("this model's number is taken"));
     return true;
 }
@@ -351,9 +357,15 @@ do_model(struct story *s, struct story_op *op)
 {
     if (!op->m)
         op->m = s->n_models ? s->models[s->n_models - 1].m + 1 : 1;
-    s->models = mem_grow(s->models, &s->cap_models, s->n_models + 1,
-                         sizeof *s->models);
-    s->models[s->n_models++] = (struct story_model){
+    struct story_model *m = story_model_at(s, op->m);
+    if (m) { /* written before its hashes were known */
+        model_clear(m);
+    } else {
+        s->models = mem_grow(s->models, &s->cap_models, s->n_models + 1,
+                             sizeof *s->models);
+        m = &s->models[s->n_models++];
+    }
+    *m = (struct story_model){
         .m = op->m,
         .name = xstrdup(op->name ? op->name : ""),
         .sha = xstrdup(op->sha ? op->sha : ""),
@@ -570,7 +582,7 @@ mend(struct story *s, struct story_op *op, bool *orphan)
     case OP_END:
         return s->open && s->open->n == op->of;
     case OP_MODEL:
-        return !story_model_at(s, op->m);
+        return check_model(s, op, NULL);
     case OP_HEAD:
         story_close_open(s);
         return snode_find(s, op->to) != NULL;
