@@ -1,1 +1,228 @@
-/* engine/load/config.c */
+/* engine/load/config.c  config.json and generation_config.json.
+ *
+ * One table of keys; whatever else stands in the files is stepped over. A key
+ * may have two names (GPT2Config's attribute_map in transformers). What a
+ * number means against the weights is plan.c's business; here it must only be
+ * a number that can mean anything.
+ */
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/base/file.h"
+#include "engine/base/json.h"
+#include "engine/base/mem.h"
+#include "engine/load/load.h"
+
+#define CONFIG_MAX ((size_t)16 << 20)
+
+enum key_kind {
+    COUNT,   /* a positive integer, null: absent */
+    TOKEN,   /* an integer or a list of them (the first counts), null */
+    SWITCH,  /* true, false, null: the default */
+    EPSILON,
+    ACTIVATION,
+    REFUSED  /* anything but null and false */
+};
+
+#define AT(member) offsetof(struct model_config, member)
+
+static const struct key {
+    const char *name;
+    enum key_kind kind;
+    size_t at;
+    bool generation;  /* also looked for in generation_config.json */
+    const char *why;  /* REFUSED */
+} keys[] = {
+    { "n_head", COUNT, AT(n_head), false, NULL },
+    { "num_attention_heads", COUNT, AT(n_head), false, NULL },
+    { "n_embd", COUNT, AT(n_embd), false, NULL },
+    { "hidden_size", COUNT, AT(n_embd), false, NULL },
+    { "n_layer", COUNT, AT(n_layer), false, NULL },
+    { "num_hidden_layers", COUNT, AT(n_layer), false, NULL },
+    { "n_positions", COUNT, AT(n_positions), false, NULL },
+    { "max_position_embeddings", COUNT, AT(n_positions), false, NULL },
+    { "n_ctx", COUNT, AT(n_ctx), false, NULL },
+    { "n_inner", COUNT, AT(n_inner), false, NULL },
+    { "vocab_size", COUNT, AT(vocab_size), false, NULL },
+    { "activation_function", ACTIVATION, AT(act), false, NULL },
+    { "layer_norm_epsilon", EPSILON, AT(ln_eps), false, NULL },
+    { "scale_attn_weights", SWITCH, AT(scale_attn), false, NULL },
+    { "scale_attn_by_inverse_layer_idx", SWITCH, AT(scale_by_layer), false,
+      NULL },
+    { "tie_word_embeddings", SWITCH, AT(tie), false, NULL },
+    { "bos_token_id", TOKEN, AT(bos), true, NULL },
+    { "eos_token_id", TOKEN, AT(eos), true, NULL },
+    { "add_cross_attention", REFUSED, 0, false,
+      "this is the decoder of a translation model (add_cross_attention)" },
+    { "quantization_config", REFUSED, 0, false,
+      "the weights are quantised (quantization_config), use the original" },
+};
+
+/* Names in transformers' activations.py, and what they compute. */
+static const struct {
+    const char *name;
+    enum activation act;
+} activations[] = {
+    { "gelu_new", ACT_GELU_TANH },
+    { "gelu_pytorch_tanh", ACT_GELU_TANH },
+    { "gelu_accurate", ACT_GELU_TANH },
+    { "gelu_fast", ACT_GELU_TANH }, /* the same function to rounding */
+    { "gelu", ACT_GELU_ERF },
+    { "gelu_python", ACT_GELU_ERF },
+    { "quick_gelu", ACT_QUICK_GELU },
+    { "relu", ACT_RELU },
+    { "tanh", ACT_TANH },
+    { "silu", ACT_SILU },
+    { "swish", ACT_SILU },
+};
+
+static bool
+wrong(const struct key *k, struct err *err, const char *wanted)
+{
+    return err_set(err, ERR_MODEL, "%s must be %s", k->name, wanted);
+}
+
+static bool
+read_token(struct json *j, const struct key *k, int64_t *out, struct err *err)
+{
+    int64_t v = -1;
+
+    *out = -1;
+    if (j->type == JSON_NULL)
+        return true;
+    if (j->type == JSON_ARRAY) {
+        if (json_next(j) == JSON_INT)
+            v = j->i;
+        while (j->type == JSON_INT)
+            json_next(j);
+        if (j->type != JSON_ARRAY_END)
+            return j->type != JSON_ERROR &&
+                wrong(k, err, "a token's number or a list of them");
+    } else if (j->type == JSON_INT) {
+        v = j->i;
+    } else {
+        return wrong(k, err, "a token's number or a list of them");
+    }
+    *out = v >= 0 ? v : -1;
+    return true;
+}
+
+static bool
+read_activation(struct json *j, enum activation *out, struct err *err)
+{
+    size_t i;
+    char *name;
+
+    if (j->type != JSON_STRING)
+        return err_set(err, ERR_MODEL, "activation_function must be a name");
+    for (i = 0; i < sizeof activations / sizeof *activations; i++)
+        if (json_is(j, activations[i].name)) {
+            *out = activations[i].act;
+            return true;
+        }
+    name = json_dup(j, NULL);
+    err_set(err, ERR_MODEL, "activation_function \"%.60s\" is not known here",
+            name);
+    free(name);
+    return false;
+}
+
+/* The value after a key of the table. */
+static bool
+read_value(struct json *j, const struct key *k, struct model_config *c,
+           struct err *err)
+{
+    void *at = (char *)c + k->at;
+
+    if (json_next(j) == JSON_ERROR)
+        return false;
+    if (k->kind == TOKEN)
+        return read_token(j, k, at, err);
+    if (j->type == JSON_NULL)
+        return true; /* absent */
+    switch (k->kind) {
+    case COUNT:
+        if (j->type != JSON_INT || j->i <= 0)
+            return wrong(k, err, "a whole number above 0");
+        *(int64_t *)at = j->i;
+        return true;
+    case SWITCH:
+        if (j->type != JSON_TRUE && j->type != JSON_FALSE)
+            return wrong(k, err, "true or false");
+        *(bool *)at = j->type == JSON_TRUE;
+        return true;
+    case EPSILON:
+        if ((j->type != JSON_INT && j->type != JSON_NUMBER) || !(j->d > 0) ||
+            !(j->d < 1))
+            return wrong(k, err, "a number between 0 and 1");
+        *(double *)at = j->d;
+        return true;
+    case ACTIVATION: return read_activation(j, at, err);
+    case REFUSED:
+        if (j->type == JSON_FALSE)
+            return true;
+        return err_set(err, ERR_MODEL, "%s", k->why);
+    case TOKEN: break;
+    }
+    return true;
+}
+
+static bool
+parse(const char *text, size_t len, bool generation, struct model_config *c,
+      struct err *err)
+{
+    size_t n = sizeof keys / sizeof *keys, i;
+    struct json j;
+
+    json_init(&j, text, len, 16, err);
+    if (json_next(&j) != JSON_OBJECT)
+        return j.type != JSON_ERROR &&
+            err_set(err, ERR_MODEL, "the file is not a JSON object");
+    while (json_next(&j) == JSON_KEY) {
+        for (i = 0; i < n; i++)
+            if ((!generation || keys[i].generation) &&
+                json_is(&j, keys[i].name))
+                break;
+        if (i == n ? !json_skip(&j) : !read_value(&j, &keys[i], c, err))
+            return false;
+    }
+    return j.type != JSON_ERROR && json_next(&j) == JSON_END;
+}
+
+static bool
+read_file(const char *dir, const char *name, bool generation,
+          struct model_config *c, bool *present, struct err *err)
+{
+    char *path = xasprintf("%s/%s", dir, name), *text = NULL;
+    size_t len;
+    bool ok;
+
+    *present = access(path, F_OK) == 0 || errno != ENOENT;
+    ok = !*present || file_read(path, CONFIG_MAX, &text, &len, err);
+    if (ok && *present) {
+        ok = parse(text, len, generation, c, err);
+        if (!ok)
+            err_wrap(err, "%s", path);
+    }
+    if (!ok && err && err->kind != ERR_MEMORY)
+        err->kind = ERR_MODEL;
+    free(text);
+    free(path);
+    return ok;
+}
+
+bool
+config_read(const char *dir, struct model_config *c, struct err *err)
+{
+    bool generation;
+
+    *c = (struct model_config){
+        .n_head = -1, .n_embd = -1, .n_layer = -1, .n_positions = -1,
+        .n_ctx = -1, .n_inner = -1, .vocab_size = -1, .act = ACT_GELU_TANH,
+        .ln_eps = 1e-5, .scale_attn = true, .tie = true, .bos = -1, .eos = -1,
+    };
+    return read_file(dir, "config.json", false, c, &c->present, err) &&
+        read_file(dir, "generation_config.json", true, c, &generation, err);
+}

@@ -1,1 +1,562 @@
+/* engine/load/load.c  What did the person give us, and where are the weights?
+ *
+ * Two tables decide. `formats` recognises a file by its first and last bytes
+ * (never by its name) and says who reads it, or why nobody does. `names` is
+ * the order in which a folder is searched. A new format is a row in the
+ * first, perhaps one in the second, and a file beside this one.
+ */
 #include "engine/load/load.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "engine/base/mem.h"
+#include "engine/base/rd.h"
+#include "engine/load/shards.h"
+
+#define HEAD_MAX 512
+#define TAIL_MAX 8
+
+struct probe { /* what can be seen of a file from outside */
+    unsigned char head[HEAD_MAX], tail[TAIL_MAX];
+    size_t n_head, n_tail;
+    uint64_t size;
+};
+
+/* --- the formats --- */
+
+static bool
+starts(const struct probe *p, const char *magic, size_t n)
+{
+    return p->n_head >= n && memcmp(p->head, magic, n) == 0;
+}
+
+static bool
+is_empty(const struct probe *p)
+{
+    return p->size == 0;
+}
+
+static bool
+is_lfs(const struct probe *p)
+{
+    return starts(p, "version https://git-lfs", 23);
+}
+
+/* White space aside, "<!doctype", "<html" or "<?xml" in any case. */
+static bool
+is_html(const struct probe *p)
+{
+    static const char *tags[] = { "<!doctype", "<html", "<head", "<?xml" };
+    size_t at = 0, i, n;
+
+    if (starts(p, "\xEF\xBB\xBF", 3))
+        at = 3;
+    while (at < p->n_head && strchr(" \t\r\n", p->head[at]) && p->head[at])
+        at++;
+    for (i = 0; i < sizeof tags / sizeof *tags; i++) {
+        n = strlen(tags[i]);
+        if (p->n_head - at >= n &&
+            strncasecmp((const char *)p->head + at, tags[i], n) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool
+is_gguf(const struct probe *p)
+{
+    return starts(p, "GGUF", 4);
+}
+
+static bool
+is_old_ggml(const struct probe *p)
+{
+    return starts(p, "lmgg", 4) || starts(p, "fmgg", 4) ||
+        starts(p, "tjgg", 4);
+}
+
+static bool
+is_zip(const struct probe *p)
+{
+    return starts(p, "PK\3\4", 4);
+}
+
+static bool
+is_legacy_torch(const struct probe *p)
+{
+    return starts(p, "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50"
+                     "\x19\x2e", 15);
+}
+
+static bool
+is_hdf5(const struct probe *p)
+{
+    return starts(p, "\x89HDF\r\n\x1a\n", 8);
+}
+
+static bool
+is_tf_index(const struct probe *p)
+{
+    return p->n_tail == 8 &&
+        memcmp(p->tail, "\x57\xfb\x80\x8b\x24\x75\x47\xdb", 8) == 0;
+}
+
+static bool
+is_safetensors(const struct probe *p)
+{
+    struct rd r;
+    uint64_t n;
+
+    rd_init(&r, p->head, p->n_head);
+    n = rd_u64(&r);
+    return rd_u8(&r) == '{' && rd_ok(&r) && n <= 100000000 &&
+        n <= p->size - 8;
+}
+
+typedef bool reader(int fd, uint32_t file, const char *name,
+                    struct tensor_table *t, struct err *err);
+
+static const struct format {
+    bool (*match)(const struct probe *p);
+    reader *read;       /* NULL: refused in these words */
+    const char *refusal;
+} formats[] = {
+    { is_empty, NULL, "the file is empty, fetch it again" },
+    { is_gguf, NULL, "GGUF files are not supported yet, use a folder with "
+                     "model.safetensors" },
+    { is_zip, NULL, "torch files (pytorch_model.bin) are not supported yet, "
+                    "use model.safetensors" },
+    { is_legacy_torch, NULL, "old torch files are not supported yet, use "
+                             "model.safetensors" },
+    { is_safetensors, safetensors_read, NULL },
+    { is_tf_index, NULL, "TensorFlow checkpoints are not supported yet, use "
+                         "a folder with model.safetensors" },
+    { is_hdf5, NULL, "this is the Keras copy of the model (HDF5), use "
+                     "model.safetensors" },
+    { is_old_ggml, NULL, "this is a ggml file from before GGUF, use a folder "
+                         "with model.safetensors" },
+    { is_lfs, NULL, "this is a git-lfs pointer, the weights themselves were "
+                    "not downloaded: run \"git lfs pull\" or fetch the file "
+                    "again" },
+    { is_html, NULL, "a web page was saved in place of the model, fetch the "
+                     "file again" },
+};
+
+static void
+probe_file(int fd, uint64_t size, struct probe *p)
+{
+    ssize_t n;
+
+    memset(p, 0, sizeof *p);
+    p->size = size;
+    n = pread(fd, p->head, sizeof p->head, 0);
+    p->n_head = n > 0 ? (size_t)n : 0;
+    if (size < TAIL_MAX)
+        return;
+    n = pread(fd, p->tail, TAIL_MAX, (off_t)(size - TAIL_MAX));
+    p->n_tail = n > 0 ? (size_t)n : 0;
+}
+
+static bool
+has_suffix(const char *s, const char *suffix)
+{
+    size_t n = strlen(s), m = strlen(suffix);
+
+    return n >= m && strcasecmp(s + n - m, suffix) == 0;
+}
+
+/* Opens one weights file and adds its tensors to t. */
+static bool
+read_one(struct weights_source *s, const char *path, struct tensor_table *t,
+         struct err *err)
+{
+    const struct format *f = formats, *end = f + sizeof formats / sizeof *f;
+    /* O_NONBLOCK: opening a FIFO must not wait for a writer. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    uint32_t file = (uint32_t)s->n_files;
+    struct probe p;
+    struct stat st;
+
+    if (fd < 0 || fstat(fd, &st) != 0) {
+        err_errno(err, ERR_MODEL, errno, "%s cannot be opened", path);
+        if (fd >= 0)
+            close(fd);
+        return false;
+    }
+    if (!S_ISREG(st.st_mode)) {
+        close(fd);
+        return err_set(err, ERR_MODEL, "%s is not a regular file", path);
+    }
+    s->files = xreallocarray(s->files, s->n_files + 1, sizeof *s->files);
+    s->fds = xreallocarray(s->fds, s->n_files + 1, sizeof *s->fds);
+    s->files[s->n_files] = xstrdup(path);
+    s->fds[s->n_files++] = fd;
+    probe_file(fd, (uint64_t)st.st_size, &p);
+    while (f < end && !f->match(&p))
+        f++;
+    if (f < end && !f->read)
+        return err_set(err, ERR_MODEL, "%s: %s", path, f->refusal);
+    if (f < end)
+        return f->read(fd, file, path, t, err);
+    if (has_suffix(path, ".safetensors")) /* it will say what is wrong */
+        return safetensors_read(fd, file, path, t, err);
+    return err_set(err, ERR_MODEL, "%s is no model file that is known here, "
+                   "give a folder with config.json and model.safetensors",
+                   path);
+}
+
+/* --- shards --- */
+
+/* Keeps, of one shard's tensors, those that the index puts there. */
+static bool
+keep_listed(struct weights_source *s, struct shards *sh, uint32_t shard,
+            const struct tensor_table *t, struct err *err)
+{
+    size_t i;
+
+    for (i = 0; i < t->n; i++) {
+        const char *name = tensor_name(t, i);
+
+        if (!shards_take(sh, name, shard)) {
+            s->n_unlisted++;
+            continue;
+        }
+        if (!tensor_table_add(&s->table, name, strlen(name), &t->v[i], err))
+            return false;
+    }
+    return true;
+}
+
+static bool
+read_index(struct weights_source *s, const char *path, struct err *err)
+{
+    struct tensor_table t;
+    struct shards sh = { 0 };
+    const char *lost;
+    bool ok = shards_read(&sh, path, err);
+    uint32_t i;
+
+    for (i = 0; ok && i < sh.n_files; i++) {
+        char *shard = xasprintf("%s/%s", s->dir, sh.files[i]);
+
+        tensor_table_init(&t);
+        if (access(shard, F_OK) != 0)
+            ok = err_errno(err, ERR_MODEL, errno, "%s names %s, which cannot "
+                           "be opened", path, sh.files[i]);
+        ok = ok && read_one(s, shard, &t, err) &&
+            keep_listed(s, &sh, i, &t, err);
+        tensor_table_free(&t);
+        free(shard);
+    }
+    if (ok && (lost = shards_missing(&sh)))
+        ok = err_set(err, ERR_MODEL, "%s: tensor %s is not in the file where "
+                     "it should be", path, lost);
+    shards_free(&sh);
+    return ok;
+}
+
+/* --- folders --- */
+
+enum row_kind { WEIGHTS, INDEX, OTHER_MODEL };
+
+static const struct row {
+    const char *name;  /* a name, or a suffix where it begins with '*' */
+    enum row_kind kind;
+} names[] = {
+    { "model.safetensors", WEIGHTS },
+    { "model.safetensors.index.json", INDEX },
+    { "pytorch_model.bin", WEIGHTS },
+    { "pytorch_model.bin.index.json", OTHER_MODEL },
+    { "*.safetensors", WEIGHTS },
+    { "*.bin", WEIGHTS },
+    { "*.pt", WEIGHTS },
+    { "*.pth", WEIGHTS },
+    { "*.ckpt", WEIGHTS },
+    { "*.gguf", WEIGHTS },
+    { "*.index", WEIGHTS },
+    { "*.h5", OTHER_MODEL },
+    { "*.msgpack", OTHER_MODEL },
+    { "*.ot", OTHER_MODEL },
+    { "*.onnx", OTHER_MODEL },
+};
+
+/* What a training run leaves beside the weights. */
+static const char *const not_weights[] = {
+    "training_args.bin", "optimizer.pt", "optimizer.bin", "scheduler.pt",
+    "scheduler.bin", "scaler.pt", "rng_state.pth",
+};
+
+static bool
+is_leftover(const char *name)
+{
+    size_t i;
+
+    for (i = 0; i < sizeof not_weights / sizeof *not_weights; i++)
+        if (strcmp(name, not_weights[i]) == 0)
+            return true;
+    return name[0] == '.';
+}
+
+struct listing {
+    char **v;
+    size_t n, cap;
+};
+
+static int
+by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static bool
+list_folder(const char *dir, struct listing *l, struct err *err)
+{
+    DIR *d = opendir(dir);
+    struct dirent *e;
+
+    if (!d)
+        return err_errno(err, ERR_MODEL, errno, "%s cannot be opened", dir);
+    while ((e = readdir(d))) {
+        if (is_leftover(e->d_name))
+            continue;
+        l->v = mem_grow(l->v, &l->cap, l->n + 1, sizeof *l->v);
+        l->v[l->n++] = xstrdup(e->d_name);
+    }
+    closedir(d);
+    if (l->n)
+        qsort(l->v, l->n, sizeof *l->v, by_text);
+    return true;
+}
+
+static void
+free_listing(struct listing *l)
+{
+    size_t i;
+
+    for (i = 0; i < l->n; i++)
+        free(l->v[i]);
+    free(l->v);
+}
+
+static bool
+row_matches(const struct row *r, const char *name)
+{
+    return r->name[0] == '*' ? has_suffix(name, r->name + 1)
+                             : strcmp(name, r->name) == 0;
+}
+
+/* "model-00001-of-00003.safetensors" and the like. */
+static bool
+is_shard_name(const char *name)
+{
+    const char *of = strstr(name, "-of-");
+
+    return of && of - name >= 6 && of[-1] >= '0' && of[-1] <= '9' &&
+        of[-6] == '-' && of[4] >= '0' && of[4] <= '9';
+}
+
+static bool
+several(const char *dir, const char *const *hits, size_t n, struct err *err)
+{
+    if (is_shard_name(hits[0]))
+        return err_set(err, ERR_MODEL, "%s: %s is one of several parts, but "
+                       "the index that lists them (model.safetensors.index."
+                       "json) is missing", dir, hits[0]);
+    return err_set(err, ERR_MODEL, "%s holds several models (%s, %s%s), name "
+                   "one of the files", dir, hits[0], hits[1],
+                   n > 2 ? ", ..." : "");
+}
+
+static bool open_path(struct weights_source *s, const char *path, int depth,
+                      struct err *err);
+
+static bool
+open_row(struct weights_source *s, const char *dir, const struct row *r,
+         const char *name, struct err *err)
+{
+    char *path = xasprintf("%s/%s", dir, name);
+    bool ok;
+
+    if (r->kind == OTHER_MODEL)
+        ok = err_set(err, ERR_MODEL, "%s is not supported, put "
+                     "model.safetensors into this folder", path);
+    else if (r->kind == INDEX)
+        ok = read_index(s, path, err);
+    else
+        ok = read_one(s, path, &s->table, err);
+    free(path);
+    return ok;
+}
+
+/* Archives often hold one folder: look into it, once. */
+static bool
+open_only_subfolder(struct weights_source *s, const char *dir,
+                    const struct listing *l, struct err *err)
+{
+    char *path, *only = NULL;
+    size_t i, n = 0;
+    struct stat st;
+    bool ok;
+
+    for (i = 0; i < l->n; i++) {
+        path = xasprintf("%s/%s", dir, l->v[i]);
+        if (stat(path, &st) == 0 && S_ISDIR(st.st_mode) && n++ == 0)
+            only = path;
+        else
+            free(path);
+    }
+    if (n != 1) {
+        free(only);
+        return err_set(err, ERR_MODEL, "%s holds no model: no "
+                       "model.safetensors was found", dir);
+    }
+    ok = open_path(s, only, 1, err);
+    free(only);
+    return ok;
+}
+
+static bool
+search_folder(struct weights_source *s, const char *dir,
+              const struct listing *l, int depth, struct err *err)
+{
+    const char *hits[3];
+    size_t r, i, n;
+
+    for (r = 0; r < sizeof names / sizeof *names; r++) {
+        for (n = i = 0; i < l->n; i++)
+            if (row_matches(&names[r], l->v[i]) && n++ < 3)
+                hits[n - 1] = l->v[i];
+        if (n > 1)
+            return several(dir, hits, n, err);
+        if (n == 1 && is_shard_name(hits[0]))
+            return several(dir, hits, n, err);
+        if (n == 1)
+            return open_row(s, dir, &names[r], hits[0], err);
+    }
+    if (depth > 0)
+        return err_set(err, ERR_MODEL, "%s holds no model: no "
+                       "model.safetensors was found", dir);
+    return open_only_subfolder(s, dir, l, err);
+}
+
+static void
+set_dir(struct weights_source *s, const char *path, bool is_dir)
+{
+    const char *slash = strrchr(path, '/');
+    size_t n = strlen(path);
+
+    while (n > 1 && path[n - 1] == '/')
+        n--;
+    free(s->dir);
+    if (is_dir)
+        s->dir = xstrndup(path, n);
+    else if (!slash)
+        s->dir = xstrdup(".");
+    else
+        s->dir = slash == path ? xstrdup("/")
+                               : xstrndup(path, (size_t)(slash - path));
+}
+
+static bool
+open_folder(struct weights_source *s, const char *path, int depth,
+            struct err *err)
+{
+    struct listing l = { 0 };
+    bool ok;
+
+    set_dir(s, path, true);
+    ok = list_folder(s->dir, &l, err) &&
+        search_folder(s, s->dir, &l, depth, err);
+    free_listing(&l);
+    return ok;
+}
+
+/* A TensorFlow checkpoint is named by what its files have in common. */
+static bool
+is_tf_prefix(const char *path)
+{
+    char *index = xasprintf("%s.index", path);
+    bool yes = access(index, F_OK) == 0;
+
+    free(index);
+    return yes;
+}
+
+static bool
+open_path(struct weights_source *s, const char *path, int depth,
+          struct err *err)
+{
+    const char *base;
+    struct stat st;
+
+    if (stat(path, &st) != 0) {
+        if (errno == ENOENT && is_tf_prefix(path))
+            return err_set(err, ERR_MODEL, "%s.index: %s", path,
+                           "TensorFlow checkpoints are not supported yet, "
+                           "use a folder with model.safetensors");
+        if (errno == ENOENT || errno == ENOTDIR)
+            return err_set(err, ERR_MODEL, "there is no model at %s: no such "
+                           "file or folder", path);
+        return err_errno(err, ERR_MODEL, errno, "%s cannot be opened", path);
+    }
+    if (S_ISDIR(st.st_mode))
+        return open_folder(s, path, depth, err);
+    set_dir(s, path, false);
+    base = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+    if (has_suffix(base, ".safetensors.index.json"))
+        return read_index(s, path, err);
+    if (is_shard_name(base))
+        return err_set(err, ERR_MODEL, "%s is one of several parts, name the "
+                       "folder instead", path);
+    return read_one(s, path, &s->table, err);
+}
+
+static bool
+refuse_adapter(const struct weights_source *s, struct err *err)
+{
+    const char *base;
+
+    if (s->n_files == 0)
+        return true;
+    base = strrchr(s->files[0], '/');
+    if (strncmp(base ? base + 1 : s->files[0], "adapter_model", 13) != 0)
+        return true;
+    return err_set(err, ERR_MODEL, "%s is an adapter without its base model, "
+                   "merge the two and use the result", s->files[0]);
+}
+
+bool
+weights_open(struct weights_source *s, const char *path, struct err *err)
+{
+    bool ok;
+
+    memset(s, 0, sizeof *s);
+    tensor_table_init(&s->table);
+    ok = open_path(s, path, 0, err) && refuse_adapter(s, err);
+    if (!ok && err && err->kind != ERR_MEMORY)
+        err->kind = ERR_MODEL;
+    return ok;
+}
+
+void
+weights_close(struct weights_source *s)
+{
+    size_t i;
+
+    for (i = 0; i < s->n_files; i++) {
+        close(s->fds[i]);
+        free(s->files[i]);
+    }
+    free(s->fds);
+    free(s->files);
+    free(s->dir);
+    tensor_table_free(&s->table);
+    memset(s, 0, sizeof *s);
+}

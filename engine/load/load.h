@@ -3,7 +3,7 @@
  * A loader takes open descriptors and gives a flat table (no pointers inside,
  * so that a child process can run it later); tensor data is read from the
  * descriptor by offset afterwards, never mapped. One row in load.c per
- * format. FORMATS sections 0, 1 and 4.
+ * format; doc/models.md describes them.
  */
 #ifndef JIELONG_LOAD_H
 #define JIELONG_LOAD_H
@@ -51,10 +51,19 @@ struct tensor_table {
 void tensor_table_init(struct tensor_table *t);
 void tensor_table_free(struct tensor_table *t);
 const char *tensor_name(const struct tensor_table *t, size_t i);
+/* Copies the entry and the name (len bytes without a NUL inside, at most
+ * LOAD_NAME_MAX); e->name is set. ERR_MODEL beyond LOAD_TENSOR_MAX. */
 bool tensor_table_add(struct tensor_table *t, const char *name, size_t len,
                       const struct tensor_entry *e, struct err *err);
+/* Room for n entries more whose names have so many bytes, before adding. */
+void tensor_table_reserve(struct tensor_table *t, size_t n, size_t names);
+/* Elements of a tensor; entries of a table always have a product that fits. */
+size_t tensor_count(const struct tensor_entry *e);
+/* "[2, 3]", for messages; into buf, which is returned. */
+const char *tensor_shape(const struct tensor_entry *e, char *buf, size_t cap);
 
-/* Reads the header of one safetensors file (FORMATS 4.1) and adds its
+/* Reads the header of one safetensors file
+ * (github.com/huggingface/safetensors, "Format") and adds its
  * tensors with file number `file`. */
 bool safetensors_read(int fd, uint32_t file, const char *name,
                       struct tensor_table *t, struct err *err);
@@ -67,9 +76,12 @@ struct weights_source {  /* an opened model folder or file */
     int *fds;
     size_t n_files;
     struct tensor_table table; /* names as in the file */
+    size_t n_unlisted;   /* tensors in shards that the index does not name */
 };
 
-/* Recognises the path (FORMATS 0.2), opens, reads the headers. */
+/* Recognises the path (a weights file, an index of shards, or a folder with
+ * one of them; doc/models.md gives the order), opens, reads the headers.
+ * Everything ends in weights_close(), after failure too. */
 bool weights_open(struct weights_source *s, const char *path, struct err *err);
 void weights_close(struct weights_source *s);
 
@@ -80,6 +92,9 @@ bool weights_read_f32(const struct weights_source *s, size_t i, float *out,
 /* The same, transposed while reading: file [r][c] to out[c][r]. Rank 2. */
 bool weights_read_f32_t(const struct weights_source *s, size_t i, float *out,
                         struct err *err);
+/* Do two tensors hold the same numbers? Shapes are compared too. */
+bool weights_equal(const struct weights_source *s, size_t i, size_t j,
+                   bool *equal, struct err *err);
 
 /* --- config.json and generation_config.json --- */
 
@@ -95,7 +110,9 @@ struct model_config {
     bool scale_attn, scale_by_layer, tie; /* defaults true, false, true */
     int64_t bos, eos;   /* -1 absent; the first of a list */
 };
-/* A missing config.json is allowed (present = false, defaults). */
+/* A missing config.json is allowed (present = false, defaults).
+ * generation_config.json beside it overrides bos and eos. Numbers are checked
+ * for sense here and against the tensors in plan.c. */
 bool config_read(const char *dir, struct model_config *c, struct err *err);
 
 #endif

@@ -1,0 +1,215 @@
+/* engine/load/read.c  Tensor data from the descriptor to f32.
+ *
+ * The file is read in pieces that stay in the second-level cache, converted
+ * there, and only then written where the numbers shall lie: straight, or
+ * transposed in tiles whose rows are whole cache lines. A tensor may be
+ * strided (a torch view): it is then gathered element by element.
+ */
+#include <string.h>
+
+#include "engine/base/file.h"
+#include "engine/base/mem.h"
+#include "engine/base/rd.h"
+#include "engine/load/convert.h"
+#include "engine/load/load.h"
+
+#define PIECE_BYTES ((size_t)256 << 10) /* of the file, read at once */
+#define TILE        16                  /* floats in a cache line */
+#define RUN         4096                /* elements compared at once */
+
+static bool
+bad_number(const struct weights_source *s, size_t i, size_t at,
+           struct err *err)
+{
+    return err_set(err, ERR_MODEL, "%s: tensor %s holds NaN or infinity "
+                   "(element %zu): the file is damaged",
+                   s->files[s->table.v[i].file], tensor_name(&s->table, i),
+                   at);
+}
+
+static bool
+is_readable(const struct weights_source *s, size_t i, struct err *err)
+{
+    const struct tensor_entry *e = &s->table.v[i];
+
+    if (e->dtype == DT_F64 || e->dtype == DT_F32 || e->dtype == DT_F16 ||
+        e->dtype == DT_BF16)
+        return true;
+    return err_set(err, ERR_MODEL, "%s: tensor %s is stored as %s, weights "
+                   "must be F32, F16, BF16 or F64", s->files[e->file],
+                   tensor_name(&s->table, i), dtype_name(e->dtype));
+}
+
+static bool
+is_contiguous(const struct tensor_entry *e)
+{
+    uint64_t n = 1;
+    uint32_t k;
+
+    for (k = e->rank; k-- > 0;) {
+        if (e->dim[k] != 1 && e->stride[k] != n)
+            return false;
+        n *= e->dim[k];
+    }
+    return true;
+}
+
+/* Elements [from, from + n) of the tensor in row-major order, from < count.
+ * raw has room for n elements in the file's type; for F32 it may be out. */
+static bool
+read_run(const struct weights_source *s, size_t i, size_t from, size_t n,
+         unsigned char *raw, float *out, struct err *err)
+{
+    const struct tensor_entry *e = &s->table.v[i];
+    size_t size = dtype_size(e->dtype), bad;
+
+    if (!file_pread(s->fds[e->file], raw, n * size,
+                    (size_t)e->offset + from * size, s->files[e->file], err)) {
+        if (err)
+            err->kind = ERR_MODEL;
+        return false;
+    }
+    return convert_f32(e->dtype, raw, n, out, &bad) ||
+        bad_number(s, i, from + bad, err);
+}
+
+/* The whole span of a strided tensor, then its elements one by one. */
+static bool
+read_strided(const struct weights_source *s, size_t i, float *out,
+             struct err *err)
+{
+    const struct tensor_entry *e = &s->table.v[i];
+    size_t n = tensor_count(e), size = dtype_size(e->dtype), k, bad, at;
+    size_t index[LOAD_RANK_MAX] = { 0 };
+    unsigned char *raw = mem_big((size_t)e->bytes, 1, "a strided tensor", err);
+    uint32_t d;
+    bool ok = raw != NULL;
+
+    ok = ok && file_pread(s->fds[e->file], raw, (size_t)e->bytes,
+                          (size_t)e->offset, s->files[e->file], err);
+    for (k = 0; ok && k < n; k++) {
+        for (at = 0, d = 0; d < e->rank; d++)
+            at += index[d] * (size_t)e->stride[d];
+        if (!convert_f32(e->dtype, raw + at * size, 1, out + k, &bad))
+            ok = bad_number(s, i, k, err);
+        for (d = e->rank; d-- > 0 && ++index[d] == e->dim[d];)
+            index[d] = 0;
+    }
+    mem_big_free(raw);
+    return ok;
+}
+
+bool
+weights_read_f32(const struct weights_source *s, size_t i, float *out,
+                 struct err *err)
+{
+    const struct tensor_entry *e = &s->table.v[i];
+    size_t n = tensor_count(e), from, m, step;
+    unsigned char *raw;
+    bool ok = true;
+
+    if (!is_readable(s, i, err))
+        return false;
+    if (!is_contiguous(e))
+        return read_strided(s, i, out, err);
+    step = PIECE_BYTES / dtype_size(e->dtype);
+    raw = e->dtype == DT_F32 ? NULL : xmalloc(PIECE_BYTES);
+    for (from = 0; ok && from < n; from += m) {
+        m = n - from < step ? n - from : step;
+        ok = read_run(s, i, from, m,
+                      raw ? raw : (unsigned char *)(out + from), out + from,
+                      err);
+    }
+    free(raw);
+    return ok;
+}
+
+/* in [rows][cols] to out[c * stride + r]. */
+static void
+transpose(const float *in, size_t rows, size_t cols, float *out, size_t stride)
+{
+    size_t r0, c0, r, c, rn, cn;
+
+    for (r0 = 0; r0 < rows; r0 += TILE) {
+        rn = rows - r0 < TILE ? rows - r0 : TILE;
+        for (c0 = 0; c0 < cols; c0 += TILE) {
+            cn = cols - c0 < TILE ? cols - c0 : TILE;
+            for (c = c0; c < c0 + cn; c++)
+                for (r = r0; r < r0 + rn; r++)
+                    out[c * stride + r] = in[r * cols + c];
+        }
+    }
+}
+
+bool
+weights_read_f32_t(const struct weights_source *s, size_t i, float *out,
+                   struct err *err)
+{
+    const struct tensor_entry *e = &s->table.v[i];
+    size_t rows = (size_t)e->dim[0], cols = (size_t)e->dim[1], size, r, m, step;
+    unsigned char *raw;
+    float *block;
+    bool ok = true;
+
+    if (!is_readable(s, i, err))
+        return false;
+    if (rows == 0 || cols == 0)
+        return true;
+    if (e->rank != 2 || !is_contiguous(e)) {
+        block = mem_big(tensor_count(e), sizeof *block, "a matrix", err);
+        ok = block && weights_read_f32(s, i, block, err);
+        if (ok)
+            transpose(block, rows, cols, out, rows);
+        mem_big_free(block);
+        return ok;
+    }
+    /* Whole rows, a multiple of the tile where they are short enough. */
+    size = dtype_size(e->dtype);
+    step = PIECE_BYTES / (cols * size);
+    step = step < TILE ? TILE : step / TILE * TILE;
+    block = mem_big(step * cols, sizeof *block, "a piece of a matrix", err);
+    raw = e->dtype == DT_F32
+        ? (unsigned char *)block
+        : mem_big(step * cols, size, "a piece of a matrix", err);
+    ok = raw && block;
+    for (r = 0; ok && r < rows; r += m) {
+        m = rows - r < step ? rows - r : step;
+        ok = read_run(s, i, r * cols, m * cols, raw, block, err);
+        if (ok)
+            transpose(block, m, cols, out + r, rows);
+    }
+    if (e->dtype != DT_F32)
+        mem_big_free(raw);
+    mem_big_free(block);
+    return ok;
+}
+
+bool
+weights_equal(const struct weights_source *s, size_t i, size_t j, bool *equal,
+              struct err *err)
+{
+    const struct tensor_entry *a = &s->table.v[i], *b = &s->table.v[j];
+    size_t n = tensor_count(a), from, m;
+    unsigned char raw[8 * RUN];
+    float x[RUN], y[RUN];
+
+    *equal = a->rank == b->rank &&
+        memcmp(a->dim, b->dim, sizeof a->dim) == 0;
+    if (!*equal || (a->file == b->file && a->offset == b->offset &&
+                    a->dtype == b->dtype &&
+                    memcmp(a->stride, b->stride, sizeof a->stride) == 0))
+        return true;
+    if (!is_readable(s, i, err) || !is_readable(s, j, err))
+        return false;
+    if (!is_contiguous(a) || !is_contiguous(b))
+        return err_set(err, ERR_MODEL, "%s and %s cannot be compared",
+                       tensor_name(&s->table, i), tensor_name(&s->table, j));
+    for (from = 0; *equal && from < n; from += m) {
+        m = n - from < RUN ? n - from : RUN;
+        if (!read_run(s, i, from, m, raw, x, err) ||
+            !read_run(s, j, from, m, raw, y, err))
+            return false;
+        *equal = memcmp(x, y, m * sizeof *x) == 0;
+    }
+    return true;
+}
