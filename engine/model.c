@@ -1,1 +1,294 @@
+/* engine/model.c  Opening a model: weights, configuration, tokenizer.
+ *
+ * The order is that of certainty: names and shapes first (nothing is
+ * allocated by a number that a file merely claims), then the tokenizer, which
+ * must fit the rows of the matrix, and only then the weights.
+ */
 #include "engine/model.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/base/mem.h"
+#include "engine/gpt2.h"
+#include "engine/load/fill.h"
+#include "engine/model_parts.h"
+#include "engine/session.h"
+#include "engine/tokenizer.h"
+
+/* --- the name --- */
+
+/* "." and ".." have no name of their own. */
+static bool
+is_nameless(const char *path, size_t n)
+{
+    return n == 0 || (path[n - 1] == '.' &&
+                      (n == 1 || path[n - 2] == '/' ||
+                       (path[n - 2] == '.' && (n == 2 || path[n - 3] == '/'))));
+}
+
+/* The last part of the path; a link keeps the name it was given by. */
+static void
+name_from_path(const char *path, char *name, size_t cap)
+{
+    size_t n = strlen(path), i;
+    char *real = NULL;
+
+    while (n > 1 && path[n - 1] == '/')
+        n--;
+    if (is_nameless(path, n) && (real = realpath(path, NULL))) {
+        path = real;
+        n = strlen(path);
+    }
+    for (i = n; i > 0 && path[i - 1] != '/'; i--)
+        ;
+    snprintf(name, cap, "%.*s", (int)(n - i), path + i);
+    free(real);
+}
+
+/* --- the tokenizer --- */
+
+static bool
+holds_vocabulary(const char *dir)
+{
+    static const char *const files[] = {
+        "vocab.txt", "vocab.json", "merges.txt", "encoder.json", "vocab.bpe",
+        "tokenizer.json", "aitextgen.tokenizer.json",
+    };
+    size_t i;
+
+    for (i = 0; i < sizeof files / sizeof *files; i++) {
+        char *path = xasprintf("%s/%s", dir, files[i]);
+        bool there = access(path, F_OK) == 0;
+
+        free(path);
+        if (there)
+            return true;
+    }
+    return false;
+}
+
+static int
+id_in_range(int64_t id, int V)
+{
+    return id >= 0 && id < V ? (int)id : -1;
+}
+
+static bool
+open_vocabulary(struct model *m, const struct model_options *opt, int V,
+                struct err *err)
+{
+    const char *from = opt && opt->vocab ? opt->vocab : m->files.dir;
+    int n;
+
+    if (!(opt && opt->vocab) && !holds_vocabulary(from)) {
+        if (opt && opt->no_vocab_needed)
+            return true;
+        return err_set(err, ERR_MODEL, "%s has no vocabulary beside the "
+                       "weights: put vocab.txt, or vocab.json and merges.txt, "
+                       "or tokenizer.json there", from);
+    }
+    m->vocab = vocab_open(from, err);
+    if (!m->vocab)
+        return false;
+    n = vocab_size(m->vocab);
+    if (n > V)
+        return err_set(err, ERR_MODEL, "%s: the vocabulary does not belong to "
+                       "this model: %d tokens, but the weights have %d rows",
+                       from, n, V);
+    return vocab_choose_profile(m->vocab, "gpt2", V,
+                                id_in_range(m->config.bos, V),
+                                id_in_range(m->config.eos, V), err);
+}
+
+/* --- opening --- */
+
+static void
+describe(struct model *m, const struct plan *p, size_t n_params)
+{
+    struct model_info *i = &m->info;
+
+    strcpy(i->network, "gpt2");
+    strcpy(i->type, "f32");
+    i->n_vocab = p->V;
+    i->n_pos = p->P_used;
+    i->n_embd = p->D;
+    i->n_layer = p->L;
+    i->n_head = p->H;
+    i->n_ff = p->F;
+    i->n_params = n_params;
+    i->weight_bytes = m->net->n_block * sizeof(float);
+    i->tied = p->head == PLAN_NONE;
+    i->has_vocab = m->vocab != NULL;
+    i->char_like = m->vocab && strcmp(vocab_kind(m->vocab), "wordpiece") == 0;
+}
+
+static bool
+open_all(struct model *m, const char *path, const struct model_options *opt,
+         struct plan *p, struct err *err)
+{
+    struct fill_watch watch = { opt ? opt->progress : NULL,
+                                opt ? opt->ud : NULL };
+    size_t n_params = 0;
+    const char *note;
+    int i;
+
+    if (!weights_open(&m->files, path, err) ||
+        !config_read(m->files.dir, &m->config, err))
+        return false;
+    if (!plan_gpt2(p, &m->files, &m->config, &m->notes, err))
+        return err_wrap(err, "%s", path);
+    if (!open_vocabulary(m, opt, p->V, err))
+        return false;
+    m->net = fill_gpt2(p, &m->files, &m->config, &watch, &n_params, err);
+    if (!m->net)
+        return false;
+    for (i = 0; m->vocab && (note = vocab_note(m->vocab, i)); i++)
+        notes_add(&m->notes, "%s", note);
+    describe(m, p, n_params);
+    return true;
+}
+
+struct model *
+model_open(const char *path, const struct model_options *opt, struct err *err)
+{
+    struct model *m = xcalloc(1, sizeof *m);
+    struct plan p = { 0 };
+    bool ok;
+
+    name_from_path(path, m->info.name, sizeof m->info.name);
+    ok = open_all(m, path, opt, &p, err);
+    plan_free(&p);
+    tensor_table_free(&m->files.table);
+    if (ok)
+        return m;
+    if (err && err->kind == ERR_FAILED)
+        err->kind = ERR_MODEL;
+    model_close(m);
+    return NULL;
+}
+
+void
+model_close(struct model *m)
+{
+    if (!m)
+        return;
+    gpt2_free(m->net);
+    vocab_close(m->vocab);
+    weights_close(&m->files);
+    notes_free(&m->notes);
+    free(m);
+}
+
+const struct model_info *
+model_info(const struct model *m)
+{
+    return &m->info;
+}
+
+const char *
+model_note(const struct model *m, int i)
+{
+    return i >= 0 && (size_t)i < m->notes.n ? m->notes.v[i] : NULL;
+}
+
+const struct vocab *
+model_vocab(const struct model *m)
+{
+    return m->vocab;
+}
+
+const struct gpt2 *
+model_gpt2(const struct model *m)
+{
+    return m->net;
+}
+
+const char *
+model_tok_hash(const struct model *m)
+{
+    return m->vocab ? vocab_hash(m->vocab) : "";
+}
+
+/* --- running it for engineers --- */
+
+static bool
+check_ids(const struct model *m, const int *ids, size_t n, size_t n_all,
+          struct err *err)
+{
+    size_t i;
+
+    if (n == 0)
+        return err_set(err, ERR_USAGE, "no ids were given");
+    if (n_all > (size_t)m->info.n_pos)
+        return err_set(err, ERR_USAGE, "%zu positions are needed, this model "
+                       "has %d", n_all, m->info.n_pos);
+    for (i = 0; i < n; i++)
+        if (ids[i] < 0 || ids[i] >= m->info.n_vocab)
+            return err_set(err, ERR_USAGE, "id %d is not in the model: its "
+                           "ids are 0 to %d", ids[i], m->info.n_vocab - 1);
+    return true;
+}
+
+bool
+model_logits(const struct model *m, const int *ids, size_t n,
+             bool (*row)(void *ud, size_t i, const float *logits), void *ud,
+             struct err *err)
+{
+    struct session_options opt = { 0 };
+    struct session *s;
+    bool ok;
+
+    if (!check_ids(m, ids, n, n, err))
+        return false;
+    s = session_new(m, &opt, err);
+    if (!s)
+        return false;
+    ok = session_all_logits(s, ids, n, row, ud, err);
+    session_free(s);
+    return ok;
+}
+
+static int
+argmax(const float *v, int n)
+{
+    int best = 0, i;
+
+    for (i = 1; i < n; i++)
+        if (v[i] > v[best])
+            best = i;
+    return best;
+}
+
+bool
+model_greedy(const struct model *m, const int *ids, size_t n, int *out,
+             size_t n_new, struct err *err)
+{
+    struct session_options opt = { 0 };
+    struct session *s;
+    size_t i;
+    bool ok;
+
+    if (n_new == 0)
+        return true;
+    if (n_new > (size_t)m->info.n_pos ||
+        !check_ids(m, ids, n, n + n_new - 1, err))
+        return n_new <= (size_t)m->info.n_pos
+            ? false
+            : err_set(err, ERR_USAGE, "%zu new ids are more than this model "
+                      "has positions (%d)", n_new, m->info.n_pos);
+    s = session_new(m, &opt, err);
+    if (!s)
+        return false;
+    ok = session_sync(s, ids, n, err);
+    for (i = 0; ok; i++) {
+        out[i] = argmax(session_logits(s), m->info.n_vocab);
+        if (i + 1 == n_new)
+            break;
+        ok = session_step(s, out[i], err);
+    }
+    session_free(s);
+    return ok;
+}

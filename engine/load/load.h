@@ -92,6 +92,12 @@ bool weights_read_f32(const struct weights_source *s, size_t i, float *out,
 /* The same, transposed while reading: file [r][c] to out[c][r]. Rank 2. */
 bool weights_read_f32_t(const struct weights_source *s, size_t i, float *out,
                         struct err *err);
+/* A piece of either, so that threads can share a tensor: rows [from, to) out of
+ * weights_rows(); out is the place of the whole tensor. */
+size_t weights_rows(const struct weights_source *s, size_t i);
+bool weights_read_rows(const struct weights_source *s, size_t i, size_t from,
+                       size_t to, bool transposed, float *out,
+                       struct err *err);
 /* Do two tensors hold the same numbers? Shapes are compared too. */
 bool weights_equal(const struct weights_source *s, size_t i, size_t j,
                    bool *equal, struct err *err);

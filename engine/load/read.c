@@ -99,31 +99,6 @@ read_strided(const struct weights_source *s, size_t i, float *out,
     return ok;
 }
 
-bool
-weights_read_f32(const struct weights_source *s, size_t i, float *out,
-                 struct err *err)
-{
-    const struct tensor_entry *e = &s->table.v[i];
-    size_t n = tensor_count(e), from, m, step;
-    unsigned char *raw;
-    bool ok = true;
-
-    if (!is_readable(s, i, err))
-        return false;
-    if (!is_contiguous(e))
-        return read_strided(s, i, out, err);
-    step = PIECE_BYTES / dtype_size(e->dtype);
-    raw = e->dtype == DT_F32 ? NULL : xmalloc(PIECE_BYTES);
-    for (from = 0; ok && from < n; from += m) {
-        m = n - from < step ? n - from : step;
-        ok = read_run(s, i, from, m,
-                      raw ? raw : (unsigned char *)(out + from), out + from,
-                      err);
-    }
-    free(raw);
-    return ok;
-}
-
 /* in [rows][cols] to out[c * stride + r]. */
 static void
 transpose(const float *in, size_t rows, size_t cols, float *out, size_t stride)
@@ -141,47 +116,110 @@ transpose(const float *in, size_t rows, size_t cols, float *out, size_t stride)
     }
 }
 
-bool
-weights_read_f32_t(const struct weights_source *s, size_t i, float *out,
-                   struct err *err)
+/* Elements [from, to) of the row-major order to the same places of out. */
+static bool
+read_straight(const struct weights_source *s, size_t i, size_t from, size_t to,
+              float *out, struct err *err)
 {
     const struct tensor_entry *e = &s->table.v[i];
-    size_t rows = (size_t)e->dim[0], cols = (size_t)e->dim[1], size, r, m, step;
-    unsigned char *raw;
-    float *block;
+    size_t step = PIECE_BYTES / dtype_size(e->dtype), m;
+    unsigned char *raw = e->dtype == DT_F32 ? NULL : xmalloc(PIECE_BYTES);
     bool ok = true;
 
-    if (!is_readable(s, i, err))
-        return false;
-    if (rows == 0 || cols == 0)
-        return true;
-    if (e->rank != 2 || !is_contiguous(e)) {
-        block = mem_big(tensor_count(e), sizeof *block, "a matrix", err);
-        ok = block && weights_read_f32(s, i, block, err);
-        if (ok)
-            transpose(block, rows, cols, out, rows);
-        mem_big_free(block);
-        return ok;
+    for (; ok && from < to; from += m) {
+        m = to - from < step ? to - from : step;
+        ok = read_run(s, i, from, m,
+                      raw ? raw : (unsigned char *)(out + from), out + from,
+                      err);
     }
-    /* Whole rows, a multiple of the tile where they are short enough. */
-    size = dtype_size(e->dtype);
+    free(raw);
+    return ok;
+}
+
+/* Rows [from, to) of a matrix to columns of out. */
+static bool
+read_turned(const struct weights_source *s, size_t i, size_t from, size_t to,
+            float *out, struct err *err)
+{
+    const struct tensor_entry *e = &s->table.v[i];
+    size_t rows = (size_t)e->dim[0], cols = (size_t)e->dim[1], m, step;
+    size_t size = dtype_size(e->dtype);
+    unsigned char *raw;
+    float *block;
+    bool ok;
+
+    /* A multiple of the tile where the rows are short enough. */
     step = PIECE_BYTES / (cols * size);
     step = step < TILE ? TILE : step / TILE * TILE;
+    step = step < to - from ? step : to - from;
     block = mem_big(step * cols, sizeof *block, "a piece of a matrix", err);
     raw = e->dtype == DT_F32
         ? (unsigned char *)block
         : mem_big(step * cols, size, "a piece of a matrix", err);
     ok = raw && block;
-    for (r = 0; ok && r < rows; r += m) {
-        m = rows - r < step ? rows - r : step;
-        ok = read_run(s, i, r * cols, m * cols, raw, block, err);
+    for (; ok && from < to; from += m) {
+        m = to - from < step ? to - from : step;
+        ok = read_run(s, i, from * cols, m * cols, raw, block, err);
         if (ok)
-            transpose(block, m, cols, out + r, rows);
+            transpose(block, m, cols, out + from, rows);
     }
     if (e->dtype != DT_F32)
         mem_big_free(raw);
     mem_big_free(block);
     return ok;
+}
+
+size_t
+weights_rows(const struct weights_source *s, size_t i)
+{
+    const struct tensor_entry *e = &s->table.v[i];
+
+    /* Strided ones are read in one go: their rows overlap in the file. */
+    return e->rank > 0 && is_contiguous(e) ? (size_t)e->dim[0] : 1;
+}
+
+bool
+weights_read_rows(const struct weights_source *s, size_t i, size_t from,
+                  size_t to, bool transposed, float *out, struct err *err)
+{
+    const struct tensor_entry *e = &s->table.v[i];
+    size_t n = tensor_count(e), cols;
+    float *block;
+    bool ok;
+
+    if (!is_readable(s, i, err))
+        return false;
+    if (n == 0 || from == to)
+        return true;
+    if (is_contiguous(e)) {
+        cols = n / weights_rows(s, i);
+        return transposed
+            ? read_turned(s, i, from, to, out, err)
+            : read_straight(s, i, from * cols, to * cols, out, err);
+    }
+    if (!transposed)
+        return read_strided(s, i, out, err);
+    block = mem_big(n, sizeof *block, "a matrix", err);
+    ok = block && read_strided(s, i, block, err);
+    if (ok)
+        transpose(block, (size_t)e->dim[0], (size_t)e->dim[1], out,
+                  (size_t)e->dim[0]);
+    mem_big_free(block);
+    return ok;
+}
+
+bool
+weights_read_f32(const struct weights_source *s, size_t i, float *out,
+                 struct err *err)
+{
+    return weights_read_rows(s, i, 0, weights_rows(s, i), false, out, err);
+}
+
+bool
+weights_read_f32_t(const struct weights_source *s, size_t i, float *out,
+                   struct err *err)
+{
+    return weights_read_rows(s, i, 0, weights_rows(s, i), true, out, err);
 }
 
 bool

@@ -1,0 +1,292 @@
+/* engine/load/fill.c  One block for all weights, filled by all processors.
+ *
+ * Every tensor is cut into runs of rows of a few megabytes; the pool's threads
+ * take them in file order, so a disk is read nearly from front to back. The
+ * first thread is the caller and tells the progress between its runs.
+ */
+#include "engine/load/fill.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/mem.h"
+#include "engine/base/pool.h"
+#include "engine/base/rd.h"
+#include "engine/gpt2.h"
+
+#define RUN_BYTES   ((size_t)4 << 20)
+#define ROWS_STEP   16 /* runs of a matrix begin at whole cache lines */
+#define ALIGN       16 /* floats: parts begin at whole cache lines */
+#define THREADS_MAX 8  /* more only queue up at the memory */
+#define SPARE       ((uint64_t)32 << 20)
+
+struct job {
+    size_t tensor, from, to; /* rows */
+    bool transposed;
+    float *out;
+    size_t bytes;            /* in the file */
+};
+
+struct fill {
+    const struct weights_source *s;
+    const struct fill_watch *watch;
+    struct job *job;
+    size_t n, cap;
+    size_t total;
+    atomic_size_t done;
+    atomic_bool stop;
+    pthread_mutex_t lock; /* err */
+    struct err err;
+};
+
+/* --- memory --- */
+
+/* MemAvailable of /proc/meminfo in bytes, or 0 when it is not told. */
+static uint64_t
+memory_available(void)
+{
+    FILE *f = fopen("/proc/meminfo", "re");
+    char line[128];
+    uint64_t kb = 0;
+
+    if (!f)
+        return 0;
+    while (fgets(line, sizeof line, f))
+        if (sscanf(line, "MemAvailable: %" SCNu64, &kb) == 1)
+            break;
+    fclose(f);
+    return kb * 1024;
+}
+
+static bool
+enough_memory(size_t floats, struct err *err)
+{
+    uint64_t have = memory_available(), want;
+    size_t bytes;
+
+    if (!rd_mul(floats, sizeof(float), &bytes))
+        return err_set(err, ERR_MEMORY, "the weights are larger than any "
+                       "memory");
+    want = (uint64_t)bytes + SPARE;
+    if (have == 0 || want <= have)
+        return true;
+    return err_set(err, ERR_MEMORY, "the weights need %" PRIu64 " MB of "
+                   "memory, %" PRIu64 " MB are free: close other programs or "
+                   "take a smaller model", want >> 20, have >> 20);
+}
+
+/* --- the block --- */
+
+struct layout { /* walks the parts in order; with base NULL it only counts */
+    float *base;
+    size_t at;      /* floats so far, with the gaps */
+    size_t params;  /* without */
+    bool ok;
+};
+
+static float *
+take(struct layout *l, size_t rows, size_t cols)
+{
+    size_t n, start = l->at;
+
+    if (!rd_mul(rows, cols, &n) || !rd_add(l->params, n, &l->params) ||
+        !rd_add(l->at, n, &l->at) || !rd_add(l->at, ALIGN - 1, &l->at)) {
+        l->ok = false;
+        return NULL;
+    }
+    l->at = l->at / ALIGN * ALIGN;
+    return l->base ? l->base + start : NULL;
+}
+
+/* Cuts tensor i into runs of rows. */
+static void
+add_jobs(struct fill *f, size_t i, float *out, bool transposed)
+{
+    const struct tensor_entry *e;
+    size_t rows, step, from, to;
+
+    if (i == PLAN_NONE || !out)
+        return;
+    e = &f->s->table.v[i];
+    rows = weights_rows(f->s, i);
+    step = RUN_BYTES / (e->bytes / rows + 1);
+    step = step < ROWS_STEP ? ROWS_STEP : step / ROWS_STEP * ROWS_STEP;
+    for (from = 0; from < rows; from = to) {
+        to = rows - from > step ? from + step : rows;
+        f->job = mem_grow(f->job, &f->cap, f->n + 1, sizeof *f->job);
+        f->job[f->n++] = (struct job){
+            .tensor = i, .from = from, .to = to, .transposed = transposed,
+            .out = out, .bytes = (size_t)(e->bytes / rows * (to - from)),
+        };
+        f->total += f->job[f->n - 1].bytes;
+    }
+}
+
+static void
+lay_layer(struct layout *l, const struct plan *p, struct gpt2_layer *g,
+          size_t layer, struct fill *f)
+{
+    const float **part[SLOT_COUNT] = {
+        &g->ln1_g, &g->ln1_b, &g->qkv_w, &g->qkv_b, &g->o_w,    &g->o_b,
+        &g->ln2_g, &g->ln2_b, &g->fc_w,  &g->fc_b,  &g->proj_w, &g->proj_b,
+    };
+    size_t rows, cols;
+    float *at;
+    int k;
+
+    for (k = 0; k < SLOT_COUNT; k++) {
+        plan_shape(p, (enum plan_slot)k, &rows, &cols);
+        *part[k] = at = take(l, rows, cols);
+        add_jobs(f, p->layer[layer][k], at, cols > 1 && !p->linear);
+    }
+}
+
+/* Gives every part its place in l->base and its jobs to f. */
+static void
+lay_out(struct layout *l, const struct plan *p, struct gpt2 *g, struct fill *f)
+{
+    size_t V = (size_t)p->V, P = (size_t)p->P, D = (size_t)p->D, i;
+    float *at;
+
+    g->wte = at = take(l, V, D);
+    add_jobs(f, p->wte, at, false);
+    g->wpe = at = take(l, P, D);
+    add_jobs(f, p->wpe, at, false);
+    for (i = 0; i < (size_t)p->L; i++)
+        lay_layer(l, p, &g->layer[i], i, f);
+    g->lnf_g = at = take(l, D, 1);
+    add_jobs(f, p->lnf_g, at, false);
+    g->lnf_b = at = take(l, D, 1);
+    add_jobs(f, p->lnf_b, at, false);
+    g->head = g->wte;
+    if (p->head != PLAN_NONE) {
+        g->head = at = take(l, V, D);
+        add_jobs(f, p->head, at, false);
+    }
+}
+
+/* --- reading --- */
+
+static void
+fail(struct fill *f, const struct err *err)
+{
+    pthread_mutex_lock(&f->lock);
+    if (f->err.kind == ERR_NONE)
+        f->err = *err;
+    pthread_mutex_unlock(&f->lock);
+    atomic_store(&f->stop, true);
+}
+
+static void
+run_job(void *ud, int chunk, int thread)
+{
+    struct fill *f = ud;
+    const struct job *j = &f->job[chunk];
+    struct err err = { 0 };
+    size_t done;
+
+    if (atomic_load(&f->stop))
+        return;
+    if (!weights_read_rows(f->s, j->tensor, j->from, j->to, j->transposed,
+                           j->out, &err)) {
+        fail(f, &err);
+        return;
+    }
+    done = atomic_fetch_add(&f->done, j->bytes) + j->bytes;
+    if (thread == 0 && f->watch && f->watch->progress &&
+        !f->watch->progress(f->watch->ud, done, f->total)) {
+        err_set(&err, ERR_CANCELLED, "loading was cancelled");
+        fail(f, &err);
+    }
+}
+
+static int
+by_place(const void *a, const void *b, void *table)
+{
+    const struct job *x = a, *y = b;
+    const struct tensor_entry *v = ((const struct tensor_table *)table)->v;
+    const struct tensor_entry *s = &v[x->tensor], *t = &v[y->tensor];
+
+    if (s->file != t->file)
+        return s->file < t->file ? -1 : 1;
+    if (s->offset != t->offset)
+        return s->offset < t->offset ? -1 : 1;
+    return x->from < y->from ? -1 : x->from > y->from;
+}
+
+static bool
+run_all(struct fill *f, struct err *err)
+{
+    struct pool *pool;
+    int threads;
+
+    if (f->n > POOL_CHUNKS_MAX)
+        return err_set(err, ERR_MODEL, "the model has too many parts");
+    qsort_r(f->job, f->n, sizeof *f->job, by_place,
+            (void *)(uintptr_t)&f->s->table);
+    pthread_mutex_init(&f->lock, NULL);
+    pool = pool_new(f->total < RUN_BYTES ? 1 : 0);
+    threads = pool_threads(pool);
+    if (threads > THREADS_MAX) {
+        pool_free(pool);
+        pool = pool_new(THREADS_MAX);
+    }
+    pool_run(pool, (int)f->n, run_job, f);
+    pool_free(pool);
+    pthread_mutex_destroy(&f->lock);
+    if (f->err.kind == ERR_NONE && f->watch && f->watch->progress &&
+        !f->watch->progress(f->watch->ud, f->total, f->total))
+        err_set(&f->err, ERR_CANCELLED, "loading was cancelled");
+    if (f->err.kind == ERR_NONE)
+        return true;
+    if (err)
+        *err = f->err;
+    return false;
+}
+
+struct gpt2 *
+fill_gpt2(const struct plan *p, const struct weights_source *s,
+          const struct model_config *c, const struct fill_watch *watch,
+          size_t *n_params, struct err *err)
+{
+    struct gpt2 *g = xcalloc(1, sizeof *g);
+    struct layout count = { .ok = true }, real = { .ok = true };
+    struct fill f = { .s = s, .watch = watch };
+    bool ok;
+
+    g->V = p->V;
+    g->P = p->P_used;
+    g->D = p->D;
+    g->L = p->L;
+    g->H = p->H;
+    g->F = p->F;
+    g->eps = (float)c->ln_eps;
+    g->act = c->act;
+    g->scale_attn = c->scale_attn;
+    g->scale_by_layer = c->scale_by_layer;
+    g->layer = xcalloc((size_t)p->L, sizeof *g->layer);
+    lay_out(&count, p, g, &f);
+    ok = count.ok
+        ? enough_memory(count.at, err)
+        : err_set(err, ERR_MEMORY, "the weights are larger than any memory");
+    if (ok) {
+        g->block = real.base = mem_big(count.at, sizeof(float), "the model",
+                                       err);
+        ok = g->block != NULL;
+    }
+    if (ok) {
+        lay_out(&real, p, g, &f);
+        g->n_block = real.at;
+        *n_params = real.params;
+        ok = run_all(&f, err);
+    }
+    free(f.job);
+    if (ok)
+        return g;
+    gpt2_free(g);
+    return NULL;
+}

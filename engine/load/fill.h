@@ -1,0 +1,26 @@
+/* engine/load/fill.h  The plan carried out: weights in memory. Inside the
+ * engine only. */
+#ifndef JIELONG_FILL_H
+#define JIELONG_FILL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "engine/load/plan.h"
+
+struct gpt2;
+
+struct fill_watch { /* called on the calling thread only; false: cancel */
+    bool (*progress)(void *ud, size_t done, size_t total); /* bytes; or NULL */
+    void *ud;
+};
+
+/* Given (gpt2_free), or NULL and err: ERR_MEMORY before anything was asked
+ * for when the machine has not enough left, ERR_CANCELLED, or ERR_MODEL for
+ * a number that is none. *n_params counts the model's own parameters. */
+struct gpt2 *fill_gpt2(const struct plan *p, const struct weights_source *s,
+                       const struct model_config *c,
+                       const struct fill_watch *watch, size_t *n_params,
+                       struct err *err);
+
+#endif
