@@ -15,6 +15,7 @@
 #include "engine/gpt2.h"
 #include "engine/load/fill.h"
 #include "engine/model_parts.h"
+#include "engine/ops.h"
 #include "engine/session.h"
 #include "engine/tokenizer.h"
 
@@ -81,7 +82,7 @@ open_vocabulary(struct model *m, const struct model_options *opt, int V,
                 struct err *err)
 {
     const char *from = opt && opt->vocab ? opt->vocab : m->files.dir;
-    int n;
+    struct err why = { 0 };
 
     if (!(opt && opt->vocab) && !holds_vocabulary(from)) {
         if (opt && opt->no_vocab_needed)
@@ -90,17 +91,20 @@ open_vocabulary(struct model *m, const struct model_options *opt, int V,
                        "weights: put vocab.txt, or vocab.json and merges.txt, "
                        "or tokenizer.json there", from);
     }
-    m->vocab = vocab_open(from, err);
-    if (!m->vocab)
+    m->vocab = vocab_open(from, &why);
+    if (!m->vocab && opt && opt->no_vocab_needed) {
+        notes_add(&m->notes, "the tokenizer is left out: %s", why.msg);
+        return true;
+    }
+    if (!m->vocab) {
+        if (err)
+            *err = why;
         return false;
-    n = vocab_size(m->vocab);
-    if (n > V)
-        return err_set(err, ERR_MODEL, "%s: the vocabulary does not belong to "
-                       "this model: %d tokens, but the weights have %d rows",
-                       from, n, V);
+    }
     return vocab_choose_profile(m->vocab, "gpt2", V,
                                 id_in_range(m->config.bos, V),
-                                id_in_range(m->config.eos, V), err);
+                                id_in_range(m->config.eos, V), err) ||
+        err_wrap(err, "%s", from);
 }
 
 /* --- opening --- */
@@ -210,6 +214,12 @@ const char *
 model_tok_hash(const struct model *m)
 {
     return m->vocab ? vocab_hash(m->vocab) : "";
+}
+
+const char *
+model_arithmetic(const struct model *m)
+{
+    return ops_arithmetic();
 }
 
 /* --- running it for engineers --- */

@@ -23,7 +23,9 @@ struct model_options {
      * returning false cancels (ERR_CANCELLED). May be NULL. */
     bool (*progress)(void *ud, size_t done, size_t total);
     void *ud;
-    bool no_vocab_needed; /* `logits`: a missing tokenizer is no error */
+    /* `logits`: a tokenizer that is missing or not known is no error; one
+     * that has more tokens than the model is. */
+    bool no_vocab_needed;
 };
 
 struct model_info {

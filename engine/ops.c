@@ -10,6 +10,7 @@
 #include <cblas.h>
 #include <pthread.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "engine/base/mem.h"
@@ -418,4 +419,27 @@ ops_attend(struct ops *o, const struct ops_attention *a, const float *qkv,
 
     run(o, a->H, (size_t)T * (size_t)(a->n + T) * (size_t)(a->d * a->H),
         attend_head, &j);
+}
+
+/* --- its name --- */
+
+static char arithmetic[128];
+static pthread_once_t arithmetic_once = PTHREAD_ONCE_INIT;
+
+static void
+name_arithmetic(void)
+{
+    char version[32] = "";
+
+    /* "OpenBLAS 0.3.21 ..."; the threads are ours and change nothing */
+    sscanf(openblas_get_config(), "%*s %31s", version);
+    snprintf(arithmetic, sizeof arithmetic, "openblas-%s/%s/%s", version,
+             openblas_get_corename(), kernels_best()->name);
+}
+
+const char *
+ops_arithmetic(void)
+{
+    pthread_once(&arithmetic_once, name_arithmetic);
+    return arithmetic;
 }

@@ -35,6 +35,9 @@ void ops_free(struct ops *o);
 size_t ops_bytes(const struct ops *o);
 /* "avx512" and the like. */
 const char *ops_level(const struct ops *o);
+/* All that the last bits of a result depend on, by name:
+ * "openblas-0.3.21/SkylakeX/avx512". Static. */
+const char *ops_arithmetic(void);
 
 /* x[t] = a[ids[t]] + b[first + t], rows of D floats. */
 void ops_embed(const float *a, const float *b, const int *ids, int first, int T,
