@@ -55,13 +55,15 @@ enum gen_event_type {
     GEN_LOADING, /* loading.done of loading.total bytes */
     GEN_LOADED,  /* the model is there: gen_model() is not NULL from now on */
     GEN_HASHED,  /* hashes are known */
-    GEN_READING, /* reading.done of reading.total tokens of the prompt */
+    GEN_READING, /* reading.done of reading.total tokens of the prompt; once
+                  * at least, with all done, before the first token */
     GEN_TOKEN,
     GEN_WINDOW,  /* the window's start moved to byte window.at before token i */
     GEN_KNOBS,   /* the knobs sent last hold from token i on */
     GEN_PEEKED,
     GEN_END,
-    GEN_FAILED   /* of serial 0: the model could not be loaded */
+    GEN_FAILED   /* of serial 0: the model could not be loaded; of a request:
+                  * what went wrong, and its END (why error) follows */
 };
 
 enum gen_why { /* why a run ended; names in gen_why_name() */
@@ -116,7 +118,8 @@ struct gen_event {
     } u;
 };
 
-/* Starts the worker, which loads the model at once (LOADING..., LOADED or
+/* opt: `vocab` and `no_vocab_needed` are copied, its progress is not called
+ * (LOADING tells). Starts the worker, which loads the model at once (LOADING..., LOADED or
  * FAILED with serial 0) and then takes requests; one submitted earlier waits
  * for it. n_threads 0: as many as the machine has. Never fails for reasons of
  * the model: those arrive as an event. */
@@ -170,6 +173,7 @@ struct stopper {
     enum stop_at stop_at;
     int64_t length;     /* of the knob that `left` was counted from */
     int64_t left;       /* tokens still to come; negative: past the length */
+    int64_t extra;      /* tokens written since it was reached */
     bool sentence_done; /* the run has finished its first sentence */
     int at;             /* enum sentence_at: where the text stands */
     bool quote_open;
@@ -208,6 +212,9 @@ void stopper_knobs(struct stopper *s, const struct knobs *k);
  * 2 <= L <= 64, or the last six are equal. */
 struct stop_verdict stopper_add(struct stopper *s, const char *text,
                                 size_t len);
+/* Is the run over as it stands, without another token? (Nothing was left of
+ * the length, or the knob was turned below what is written.) */
+enum gen_why stopper_now(const struct stopper *s);
 void stopper_finish(struct stopper *s);
 
 #endif

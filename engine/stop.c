@@ -231,28 +231,26 @@ ends_before(const struct stopper *s, const char *text, size_t len)
     return GEN_WHY_NONE;
 }
 
-/* Past the length, does it end right behind what was told? */
-static enum gen_why
-ends_here(const struct stopper *s)
+enum gen_why
+stopper_now(const struct stopper *s)
 {
-    int64_t past = -s->left;
     int64_t most =
         s->length > PARAGRAPH_EXTRA_MIN ? s->length : PARAGRAPH_EXTRA_MIN;
 
-    if (past < 0)
+    if (s->left > 0)
         return GEN_WHY_NONE;
     switch (s->stop_at) {
     case STOP_AT_LENGTH: return GEN_WHY_LENGTH;
     case STOP_AT_SENTENCE:
         if (s->at == SENTENCE_LINE)
             return GEN_WHY_SENTENCE;
-        if (past >= STOP_EXTRA_MAX)
+        if (s->extra >= STOP_EXTRA_MAX)
             return s->at == SENTENCE_END ? GEN_WHY_SENTENCE : GEN_WHY_LENGTH;
         return GEN_WHY_NONE;
     case STOP_AT_PARAGRAPH:
         if (s->at == SENTENCE_LINE)
             return GEN_WHY_PARAGRAPH;
-        return past >= most ? GEN_WHY_LENGTH : GEN_WHY_NONE;
+        return s->extra >= most ? GEN_WHY_LENGTH : GEN_WHY_NONE;
     case STOP_AT_NEVER: return GEN_WHY_NONE;
     }
     return GEN_WHY_NONE;
@@ -287,6 +285,7 @@ stopper_add(struct stopper *s, const char *text, size_t len)
     }
     keep(s, text, len);
     loop = read_text(s, text, len);
+    s->extra = s->left > 0 ? 0 : s->extra + 1;
     s->left--;
     if (len)
         s->n_end = s->n_len;
@@ -296,7 +295,7 @@ stopper_add(struct stopper *s, const char *text, size_t len)
         v.settled = tokens_before(s, at, &v.cut);
         return v;
     }
-    v.why = ends_here(s);
+    v.why = stopper_now(s);
     if (v.why == GEN_WHY_NONE && loop)
         v.why = GEN_WHY_LOOP;
     v.settled = v.why == GEN_WHY_NONE ? settled(s) : s->n_len;

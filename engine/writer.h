@@ -1,0 +1,40 @@
+/* engine/writer.h  One request on a loaded model: read, look, write on.
+ *
+ * Knows nothing of threads: what it has to say goes to a host, and between
+ * two tokens it asks the host for new knobs. Belongs to one thread.
+ */
+#ifndef JIELONG_WRITER_H
+#define JIELONG_WRITER_H
+
+#include <stdatomic.h>
+
+#include "engine/gen.h"
+
+struct writer;
+
+/* A request that owns what it points to. */
+struct job {
+    struct gen_request req; /* spans and all they point to are the job's */
+    uint32_t serial;
+    void *memory; /* one block behind the spans */
+};
+struct job *job_new(const struct gen_request *req, uint32_t serial);
+void job_free(struct job *j);
+
+struct writer_host {
+    void *ud;
+    /* Takes the event (moved). `droppable`: progress that may be lost. */
+    void (*post)(void *ud, const struct gen_event *ev, bool droppable);
+    /* New knobs for the request in hand; *serial is what KNOBS repeats. */
+    bool (*knobs)(void *ud, struct knobs *k, uint32_t *serial);
+    const atomic_bool *cancel; /* end the request in hand */
+};
+
+/* m and host are borrowed. NULL and err without a vocabulary or memory. */
+struct writer *writer_new(const struct model *m, int n_threads,
+                          const struct writer_host *host, struct err *err);
+void writer_free(struct writer *w);
+/* Serves the request to its END (posted; before it FAILED if it failed). */
+void writer_do(struct writer *w, const struct job *j);
+
+#endif
