@@ -17,8 +17,10 @@
 #include "engine/base/pool.h"
 #include "engine/kernels/kernels.h"
 
-#define FEW        8   /* tokens; from here on the matrix product wins */
-#define FEW_ROWS   256 /* rows of a chunk with few tokens, at most */
+#define FEW        8     /* tokens; from here on the matrix product wins */
+#define FEW_ROWS   64    /* rows whose products wait in a thread's own part */
+#define FEW_BYTES  65536 /* weights of a chunk, at least */
+#define FEW_CHUNKS 1024
 #define TILE_ROWS  48  /* rows of a chunk of ours; a multiple of any TILE */
 #define TILE_DEPTH 256 /* inputs of one tile: its panel fits the L1 cache */
 #define BLAS_ROWS  192
@@ -178,8 +180,9 @@ struct linear_job {
     const float *x;
     int T;
     float *y;
-    int rows;     /* of a chunk */
-    int n_panels; /* of the tokens */
+    int rows;               /* of a chunk, with many tokens */
+    int n_panels;           /* of the tokens */
+    int at[FEW_CHUNKS + 1]; /* first row of a chunk, with few tokens */
 };
 
 static size_t
@@ -212,38 +215,45 @@ finish(const struct linear_job *j, float *v, size_t ldv, int t0, int T, int i0,
     }
 }
 
-/* Rows [*i0, *i0 + return) of the weights belong to this chunk. */
-static int
-chunk_rows(const struct linear_job *j, int chunk, int *i0)
-{
-    *i0 = chunk * j->rows;
-    return j->l->n_out - *i0 < j->rows ? j->l->n_out - *i0 : j->rows;
-}
-
 static void
 few_chunk(void *ud, int chunk, int thread)
 {
     struct linear_job *j = ud;
-    int i0, n = chunk_rows(j, chunk, &i0);
     size_t K = (size_t)j->l->n_in;
     float *v = own_part(j->o, thread);
 
-    j->o->k->dots(j->l->w + (size_t)i0 * K, K, n, (int)K, j->x, K, j->T, v,
-                  (size_t)n);
-    finish(j, v, (size_t)n, 0, j->T, i0, n);
+    for (int i = j->at[chunk]; i < j->at[chunk + 1]; i += FEW_ROWS) {
+        int n =
+            j->at[chunk + 1] - i < FEW_ROWS ? j->at[chunk + 1] - i : FEW_ROWS;
+
+        j->o->k->dots(j->l->w + (size_t)i * K, K, n, (int)K, j->x, K, j->T, v,
+                      (size_t)n);
+        finish(j, v, (size_t)n, 0, j->T, i, n);
+    }
 }
 
-/* Chunks of at least 64 KB of weights, a multiple of 4 rows, 32 of them at
- * most: memory likes long runs, threads like to end together. */
+/* Each chunk is a share of the rows that are left, so the first ones are long
+ * runs of memory and the last ones short: the threads end together. Which
+ * rows share a chunk does not show in the result. */
 static void
 linear_few(struct linear_job *j)
 {
-    size_t row = (size_t)j->l->n_in * sizeof(float);
-    size_t rows = max_size(65536 / row, (size_t)j->l->n_out / 32);
+    int left = j->l->n_out, n = 0, threads = pool_threads(j->o->pool);
+    int least = (int)(FEW_BYTES / sizeof(float)) / j->l->n_in + 1;
 
-    rows = up_to(max_size(rows, 1), 4);
-    j->rows = rows > FEW_ROWS ? FEW_ROWS : (int)rows;
-    run(j->o, (j->l->n_out + j->rows - 1) / j->rows, work_of(j), few_chunk, j);
+    j->at[0] = 0;
+    while (left > 0 && n < FEW_CHUNKS) {
+        int rows = left / (2 * threads);
+
+        rows = rows < least ? least : rows;
+        rows = (int)up_to((size_t)rows, 4);
+        if (rows > left || n == FEW_CHUNKS - 1)
+            rows = left;
+        j->at[n + 1] = j->at[n] + rows;
+        left -= rows;
+        n++;
+    }
+    run(j->o, n, work_of(j), few_chunk, j);
 }
 
 static void
@@ -257,6 +267,14 @@ pack_chunk(void *ud, int chunk, int thread)
 
     k->pack(j->x + (size_t)t0 * K, K, T, (int)K, 1.0f,
             j->o->panels + (size_t)t0 * K);
+}
+
+/* Rows [*i0, *i0 + return) of the weights belong to this chunk. */
+static int
+chunk_rows(const struct linear_job *j, int chunk, int *i0)
+{
+    *i0 = chunk * j->rows;
+    return j->l->n_out - *i0 < j->rows ? j->l->n_out - *i0 : j->rows;
 }
 
 static void
@@ -321,7 +339,13 @@ void
 ops_linear(struct ops *o, const struct ops_linear *l, const float *x, int T,
            float *y)
 {
-    struct linear_job j = { .o = o, .l = l, .x = x, .T = T, .y = y };
+    struct linear_job j;
+
+    j.o = o; /* not all of it: at[] is large */
+    j.l = l;
+    j.x = x;
+    j.T = T;
+    j.y = y;
 
     if (T < FEW)
         linear_few(&j);

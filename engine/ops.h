@@ -3,8 +3,8 @@
  * Between the order of the layers (gpt2.c) and the inner loops
  * (kernels/kernels.h): cuts each operation into chunks for the pool, chooses
  * the way for few or for many tokens, and is the only file of the forward pass
- * that knows cblas. The cut into chunks depends on the shapes alone, so a
- * result does not depend on how many threads there are.
+ * that knows cblas. No sum depends on the cut into chunks, so a result
+ * does not depend on how many threads there are.
  *
  * struct ops belongs to one thread at a time. Matrices are row-major; T tokens,
  * D width, H heads, d = D / H, P positions.

@@ -108,7 +108,7 @@ sum_of(vf v)
 {
     v4 f = fold(v);
 
-    return f[0] + f[1] + (f[2] + f[3]);
+    return (f[0] + f[2]) + (f[1] + f[3]); /* in the order of sum4() */
 }
 
 INLINE float
@@ -255,75 +255,73 @@ norm(const float *x, const float *g, const float *b, float eps, int n, float *y)
 
 #define ROWS 4 /* as many as sum4() takes */
 
-/* ROWS rows against one token, one row after the other: memory is read in
- * one run. Four sums for each row keep the adders busy. */
-INLINE void
-dots_one(const float *w, size_t ldw, int K, const float *x, float *y)
+/* The order of the sums depends on K and on how many tokens share a pass over
+ * the row, never on which rows stand beside it. */
+
+/* A row against one token, in one run; four sums keep the adders busy. */
+INLINE vf
+dot(const float *w, int K, const float *x)
 {
-    vf sum[ROWS];
+    vf s0 = all(0), s1 = all(0), s2 = all(0), s3 = all(0);
+    int k = 0;
 
-    for (int r = 0; r < ROWS; r++, w += ldw) {
-        vf s0 = all(0), s1 = all(0), s2 = all(0), s3 = all(0);
-        int k = 0;
-
-        for (; k + 4 * VW <= K; k += 4 * VW) {
-            s0 += load(w + k) * load(x + k);
-            s1 += load(w + k + VW) * load(x + k + VW);
-            s2 += load(w + k + 2 * VW) * load(x + k + 2 * VW);
-            s3 += load(w + k + 3 * VW) * load(x + k + 3 * VW);
-        }
-        for (; k + VW <= K; k += VW)
-            s0 += load(w + k) * load(x + k);
-        if (k < K)
-            s1 += load_part(w + k, K - k, 0) * load_part(x + k, K - k, 0);
-        sum[r] = (s0 + s1) + (s2 + s3);
+    for (; k + 4 * VW <= K; k += 4 * VW) {
+        s0 += load(w + k) * load(x + k);
+        s1 += load(w + k + VW) * load(x + k + VW);
+        s2 += load(w + k + 2 * VW) * load(x + k + 2 * VW);
+        s3 += load(w + k + 3 * VW) * load(x + k + 3 * VW);
     }
-    *(v4 *)y = sum4(sum[0], sum[1], sum[2], sum[3]);
+    for (; k + VW <= K; k += VW)
+        s0 += load(w + k) * load(x + k);
+    if (k < K)
+        s1 += load_part(w + k, K - k, 0) * load_part(x + k, K - k, 0);
+    return (s0 + s1) + (s2 + s3);
 }
 
-/* ROWS rows against t tokens (a constant at every call). */
+/* `rows` rows against t tokens, both constants at every call. */
 INLINE void
-dots_block(const float *w, size_t ldw, int K, const float *x, size_t ldx, int t,
-           float *y, size_t ldy)
+dots_block(const float *w, size_t ldw, int rows, int K, const float *x,
+           size_t ldx, int t, float *y, size_t ldy)
 {
     vf s[4][ROWS] = { 0 };
     int k = 0;
 
-    for (; k + VW <= K; k += VW) {
+    for (; k + VW <= K && t > 1; k += VW) {
         vf v[ROWS];
 
-        for (int r = 0; r < ROWS; r++)
+        for (int r = 0; r < rows; r++)
             v[r] = load(w + r * ldw + k);
         for (int j = 0; j < t; j++)
-            for (int r = 0; r < ROWS; r++)
+            for (int r = 0; r < rows; r++)
                 s[j][r] += v[r] * load(x + j * ldx + k);
     }
-    if (k < K)
-        for (int r = 0; r < ROWS; r++) {
-            vf v = load_part(w + r * ldw + k, K - k, 0);
+    for (int r = 0; r < rows && t > 1 && k < K; r++) {
+        vf v = load_part(w + r * ldw + k, K - k, 0);
 
-            for (int j = 0; j < t; j++)
-                s[j][r] += v * load_part(x + j * ldx + k, K - k, 0);
-        }
+        for (int j = 0; j < t; j++)
+            s[j][r] += v * load_part(x + j * ldx + k, K - k, 0);
+    }
+    for (int r = 0; r < rows && t == 1; r++)
+        s[0][r] = dot(w + r * ldw, K, x);
     for (int j = 0; j < t; j++)
-        *(v4 *)(y + j * ldy) = sum4(s[j][0], s[j][1], s[j][2], s[j][3]);
+        if (rows == ROWS)
+            *(v4 *)(y + j * ldy) = sum4(s[j][0], s[j][1], s[j][2], s[j][3]);
+        else
+            y[j * ldy] = sum_of(s[j][0]);
 }
 
-static void
-dots_row(const float *w, int K, const float *x, size_t ldx, int T, float *y,
-         size_t ldy)
+INLINE void
+dots_rows(const float *w, size_t ldw, int rows, int K, const float *x,
+          size_t ldx, int T, float *y, size_t ldy)
 {
-    for (int j = 0; j < T; j++) {
-        vf s = all(0);
-        float sum;
-        int k = 0;
+    int j = 0;
 
-        for (; k + VW <= K; k += VW)
-            s += load(w + k) * load(x + j * ldx + k);
-        for (sum = sum_of(s); k < K; k++)
-            sum += w[k] * x[j * ldx + k];
-        y[j * ldy] = sum;
-    }
+    for (; j + 4 <= T; j += 4)
+        dots_block(w, ldw, rows, K, x + j * ldx, ldx, 4, y + j * ldy, ldy);
+    for (; j + 2 <= T; j += 2)
+        dots_block(w, ldw, rows, K, x + j * ldx, ldx, 2, y + j * ldy, ldy);
+    if (j < T)
+        dots_block(w, ldw, rows, K, x + j * ldx, ldx, 1, y + j * ldy, ldy);
 }
 
 static void
@@ -332,19 +330,10 @@ dots(const float *w, size_t ldw, int n, int K, const float *x, size_t ldx,
 {
     int i = 0;
 
-    for (; i + ROWS <= n; i += ROWS) {
-        const float *wi = w + i * ldw;
-        int j = 0;
-
-        for (; j + 4 <= T; j += 4)
-            dots_block(wi, ldw, K, x + j * ldx, ldx, 4, y + j * ldy + i, ldy);
-        for (; j + 2 <= T; j += 2)
-            dots_block(wi, ldw, K, x + j * ldx, ldx, 2, y + j * ldy + i, ldy);
-        if (j < T)
-            dots_one(wi, ldw, K, x + j * ldx, y + j * ldy + i);
-    }
+    for (; i + ROWS <= n; i += ROWS)
+        dots_rows(w + i * ldw, ldw, ROWS, K, x, ldx, T, y + i, ldy);
     for (; i < n; i++)
-        dots_row(w + i * ldw, K, x, ldx, T, y + i, ldy);
+        dots_rows(w + i * ldw, ldw, 1, K, x, ldx, T, y + i, ldy);
 }
 
 /* --- many tokens: tiles of TILE rows by one panel --- */

@@ -31,7 +31,7 @@ static const struct {
     const struct kernels *k;
     bool (*can)(void);
 } levels[] = {
-    /* the best first */
+/* the best first */
 #ifdef JIELONG_X86
     { &kernels_avx512, can_avx512 },
     { &kernels_avx2, can_avx2 },

@@ -73,7 +73,7 @@ now(void)
 
 /* --- limits --- */
 
-#define READ_CHUNK ((size_t)1 << 20) /* floats */
+#define READ_CHUNK ((size_t)1 << 16) /* floats */
 
 struct read_job {
     const float *p;
