@@ -22,6 +22,8 @@
 #include "engine/base/unicode.h"
 #include "engine/tokenizer.h"
 
+#include "tests/jsonl.h"
+
 static const char *shared;
 
 static char *
@@ -30,109 +32,14 @@ fixture(const char *name)
     return xasprintf("%s/fixtures/%s", shared, name);
 }
 
-/* --- reading lines --- */
-
-struct lines {
-    FILE *f;
-    bool pipe;
-    char *buf;
-    size_t cap;
-};
-
 static bool
-lines_open(struct lines *l, const char *name)
+open_lines(struct lines *l, const char *name)
 {
     char *path = fixture(name);
-    size_t n = strlen(path);
+    bool ok = lines_open(l, path);
 
-    memset(l, 0, sizeof *l);
-    l->pipe = n > 3 && strcmp(path + n - 3, ".xz") == 0;
-    if (l->pipe) {
-        char *cmd = xasprintf("xz -dc '%s' 2>/dev/null", path);
-
-        l->f = popen(cmd, "r");
-        free(cmd);
-    } else {
-        l->f = fopen(path, "r");
-    }
     free(path);
-    return l->f != NULL;
-}
-
-static bool
-lines_next(struct lines *l, size_t *len)
-{
-    ssize_t n = getline(&l->buf, &l->cap, l->f);
-
-    *len = n > 0 ? (size_t)n : 0;
-    return n > 0;
-}
-
-static void
-lines_close(struct lines *l)
-{
-    if (l->pipe)
-        pclose(l->f);
-    else
-        fclose(l->f);
-    free(l->buf);
-}
-
-/* --- one row: texts and lists of ids by name --- */
-
-struct ids {
-    int v[65536];
-    size_t n;
-    bool there;
-};
-
-static bool
-find_member(struct json *j, const char *line, size_t len, const char *name)
-{
-    json_init(j, line, len, 0, NULL);
-    if (json_next(j) != JSON_OBJECT)
-        return false;
-    while (json_next(j) == JSON_KEY) {
-        if (json_is(j, name))
-            return json_next(j) != JSON_ERROR;
-        if (!json_skip(j))
-            return false;
-    }
-    return false;
-}
-
-static void
-get_ids(struct ids *to, const char *line, size_t len, const char *name)
-{
-    struct json j;
-
-    to->n = 0;
-    to->there = find_member(&j, line, len, name);
-    if (!to->there)
-        return;
-    assert_int_equal(j.type, JSON_ARRAY);
-    while (json_next(&j) == JSON_INT && to->n < 65536)
-        to->v[to->n++] = (int)j.i;
-    assert_int_equal(j.type, JSON_ARRAY_END);
-}
-
-static char *
-get_text(const char *line, size_t len, const char *name, size_t *n)
-{
-    struct json j;
-
-    *n = 0;
-    if (!find_member(&j, line, len, name) || j.type != JSON_STRING)
-        return NULL;
-    return json_dup(&j, n);
-}
-
-static bool
-get_flag(const char *line, size_t len, const char *name)
-{
-    struct json j;
-
-    return find_member(&j, line, len, name) && j.type == JSON_TRUE;
+    return ok;
 }
 
 /* --- comparing --- */
@@ -207,8 +114,8 @@ bert(const char *vocab, const char *records, bool lower, size_t late,
     dprintf(fd, "{\"do_lower_case\": %s}", lower ? "true" : "false");
     conf = name;
     v = open_or_fail(wordpiece_open_file(path, conf, &err), &err);
-    assert_true(lines_open(&strings, "original/tok/bert/strings.jsonl.xz"));
-    assert_true(lines_open(&rows, records));
+    assert_true(open_lines(&strings, "original/tok/bert/strings.jsonl.xz"));
+    assert_true(open_lines(&rows, records));
     while (lines_next(&strings, &a) && lines_next(&rows, &b)) {
         size_t n;
         char *s;
@@ -287,7 +194,7 @@ google(const char *vocab, const char *records)
     struct vocab *v = open_or_fail(wordpiece_open_file(path, NULL, &err), &err);
 
     assert_true(vocab_choose_profile(v, "grover", vocab_size(v), -1, -1, &err));
-    assert_true(lines_open(&rows, records));
+    assert_true(open_lines(&rows, records));
     lines_next(&rows, &n); /* the heading */
     while (lines_next(&rows, &n)) {
         size_t len;
@@ -344,8 +251,8 @@ test_gpt2(void **state)
     if (missing("original/tok/gpt2/strings.jsonl.xz"))
         skip();
     v = open_gpt2();
-    assert_true(lines_open(&strings, "original/tok/gpt2/strings.jsonl.xz"));
-    assert_true(lines_open(&rows, "original/tok/gpt2/ids.jsonl.xz"));
+    assert_true(open_lines(&strings, "original/tok/gpt2/strings.jsonl.xz"));
+    assert_true(open_lines(&rows, "original/tok/gpt2/ids.jsonl.xz"));
     while (lines_next(&strings, &a) && lines_next(&rows, &b)) {
         size_t n;
         char *s;
@@ -386,7 +293,7 @@ test_openai(void **state)
     a = fixture("vocab/gpt2-encoder.json");
     b = fixture("vocab/gpt2-vocab.bpe");
     v = open_or_fail(bpe_open_files(a, b, &err), &err);
-    assert_true(lines_open(&rows, "original/tf/tokenizer/openai.jsonl"));
+    assert_true(open_lines(&rows, "original/tf/tokenizer/openai.jsonl"));
     lines_next(&rows, &n);
     while (lines_next(&rows, &n)) {
         size_t len, back_len;
@@ -434,7 +341,7 @@ test_invalid_utf8(void **state)
     if (missing("original/tok/gpt2/invalid_utf8.jsonl"))
         skip();
     v = open_gpt2();
-    assert_true(lines_open(&rows, "original/tok/gpt2/invalid_utf8.jsonl"));
+    assert_true(open_lines(&rows, "original/tok/gpt2/invalid_utf8.jsonl"));
     while (lines_next(&rows, &n)) {
         size_t hex_len, len, at = 0;
         char *hex = get_text(rows.buf, n, "hex", &hex_len);
@@ -473,7 +380,7 @@ test_incremental(void **state)
     if (missing("original/tok/gpt2/incremental.jsonl.xz"))
         skip();
     v = open_gpt2();
-    assert_true(lines_open(&rows, "original/tok/gpt2/incremental.jsonl.xz"));
+    assert_true(open_lines(&rows, "original/tok/gpt2/incremental.jsonl.xz"));
     while (lines_next(&rows, &n)) {
         struct detok *d = detok_new(v, "", 0);
         struct json j;
@@ -531,7 +438,7 @@ one_long(const struct vocab *v, const char *row, size_t row_len)
         struct lines l;
         size_t got;
 
-        assert_true(lines_open(&l, path));
+        assert_true(open_lines(&l, path));
         text = xmalloc(1 << 20);
         while ((got = fread(text + len, 1, (1 << 20) - len, l.f)) > 0)
             len += got;
@@ -583,7 +490,7 @@ test_long(void **state)
     if (missing("original/tok/gpt2/long.json"))
         skip();
     v = open_gpt2();
-    assert_true(lines_open(&l, "original/tok/gpt2/long.json"));
+    assert_true(open_lines(&l, "original/tok/gpt2/long.json"));
     all = xmalloc(1 << 20);
     len = fread(all, 1, 1 << 20, l.f);
     lines_close(&l);
@@ -620,7 +527,7 @@ test_tokenizer_json(void **state)
         struct lines rows;
         size_t n, differ = 0, compared = 0;
 
-        assert_true(lines_open(&rows, rows_name));
+        assert_true(open_lines(&rows, rows_name));
         while (lines_next(&rows, &n)) {
             size_t len;
             char *s = get_text(rows.buf, n, "t", &len);
