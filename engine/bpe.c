@@ -643,7 +643,8 @@ bpe_open_files(const char *vocab_json, const char *merges_txt, struct err *err)
     if (ok) {
         default_names(v);
         bpe_finish(v);
-        ok = vocab_apply_config(v, err) && vocab_hash_files(v, files, 5, err);
+        ok = (vocab_apply_config(v, err) || err_wrap(err, "%s", vocab_json)) &&
+             vocab_hash_files(v, files, 5, err);
     }
     free(data);
     free(merges);

@@ -597,7 +597,7 @@ tokenizer_json_open(const char *path, struct err *err)
         v->config.lower = lower;
         v->config.strip_accents = strip;
         name_specials(v, p.kind);
-        ok = ok && vocab_apply_config(v, err) &&
+        ok = ok && (vocab_apply_config(v, err) || err_wrap(err, "%s", path)) &&
              vocab_hash_files(v, files, 3, err);
         v->prefix_space = prefix_space;
     }

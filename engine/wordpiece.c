@@ -703,7 +703,7 @@ wordpiece_open_file(const char *vocab_txt, const char *config, struct err *err)
     if (ok) {
         vocab_index(v, vocab_txt);
         apply_switches(v);
-        ok = vocab_apply_config(v, err) &&
+        ok = (vocab_apply_config(v, err) || err_wrap(err, "%s", vocab_txt)) &&
              wordpiece_finish(v, vocab_txt, err) &&
              vocab_hash_files(v, files, 4, err);
     }
