@@ -123,7 +123,7 @@ describe(struct model *m, const struct plan *p, size_t n_params)
     i->n_head = p->H;
     i->n_ff = p->F;
     i->n_params = n_params;
-    i->weight_bytes = m->net->n_block * sizeof(float);
+    i->weight_bytes = m->net ? m->net->n_block * sizeof(float) : 0;
     i->tied = p->head == PLAN_NONE;
     i->has_vocab = m->vocab != NULL;
     i->char_like = m->vocab && strcmp(vocab_kind(m->vocab), "wordpiece") == 0;
@@ -146,9 +146,11 @@ open_all(struct model *m, const char *path, const struct model_options *opt,
         return err_wrap(err, "%s", path);
     if (!open_vocabulary(m, opt, p->V, err))
         return false;
-    m->net = fill_gpt2(p, &m->files, &m->config, &watch, &n_params, err);
-    if (!m->net)
-        return false;
+    if (!opt || !opt->vocab_only) {
+        m->net = fill_gpt2(p, &m->files, &m->config, &watch, &n_params, err);
+        if (!m->net)
+            return false;
+    }
     for (i = 0; m->vocab && (note = vocab_note(m->vocab, i)); i++)
         notes_add(&m->notes, "%s", note);
     describe(m, p, n_params);

@@ -26,6 +26,8 @@ struct model_options {
     /* `logits`: a tokenizer that is missing or not known is no error; one
      * that has more tokens than the model is. */
     bool no_vocab_needed;
+    bool vocab_only; /* `tokens`: check all but leave the weights unread; only
+                      * info, notes, vocabulary and hashes are there then */
 };
 
 struct model_info {
