@@ -69,7 +69,15 @@ story_free(struct story *s)
     free(s->watch);
     free(s->title);
     free(s->prompt);
+    free(s->frozen);
     free(s);
+}
+
+void
+story_freeze(struct story *s, const char *why)
+{
+    free(s->frozen);
+    s->frozen = xstrdup(why);
 }
 
 void
@@ -358,6 +366,7 @@ do_model(struct story *s, struct story_op *op)
     if (!op->m)
         op->m = s->n_models ? s->models[s->n_models - 1].m + 1 : 1;
     struct story_model *m = story_model_at(s, op->m);
+    uint64_t n = m ? m->n : op->n;
     if (m) { /* written before its hashes were known */
         model_clear(m);
     } else {
@@ -366,6 +375,7 @@ do_model(struct story *s, struct story_op *op)
         m = &s->models[s->n_models++];
     }
     *m = (struct story_model){
+        .n = n,
         .m = op->m,
         .name = xstrdup(op->name ? op->name : ""),
         .sha = xstrdup(op->sha ? op->sha : ""),
@@ -397,6 +407,7 @@ static void
 do_win(struct story *s, struct story_op *op)
 {
     s->open->win = op->at;
+    s->open->run->win_moved = true;
 }
 
 static void
@@ -481,6 +492,8 @@ text_part(const char *s, size_t len)
 bool
 story_apply(struct story *s, struct story_op *op, struct err *err)
 {
+    if (s->frozen)
+        return err_set(err, ERR_STORY, "%s", s->frozen);
     if (!ops[op->type].check)
         return misfit(err, op, _("not a change of the story"));
     if (!ops[op->type].check(s, op, err))

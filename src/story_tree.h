@@ -27,7 +27,7 @@ struct run_info {
     uint32_t model, k, run, br, i0, n_tok;
     size_t win0; /* as the run began */
     size_t pen;  /* where its next token goes */
-    bool cont;
+    bool cont, win_moved;
     enum gen_why why;
     struct text_token *wait; /* tokens of a character not yet whole */
     size_t n_wait, cap_wait;
@@ -51,6 +51,7 @@ struct snode {
 };
 
 struct story_model {
+    uint64_t n; /* of its record */
     uint32_t m;
     char *name, *sha, *cfg, *tok, *num;
 };
@@ -78,6 +79,7 @@ struct story {
     struct story_watcher *watch;
     size_t n_watch, cap_watch;
     char *prompt; /* text of the last story_prompt() */
+    char *frozen; /* why nothing may change; NULL: it may */
 };
 
 struct snode *snode_find(const struct story *s, uint64_t n);
@@ -105,5 +107,7 @@ bool story_replay(struct story *s, struct story_op *op);
 /* Closes the step that a killed program left open. */
 void story_close_open(struct story *s);
 size_t story_orphans(const struct story *s);
+/* From now on story_apply() refuses, saying why. */
+void story_freeze(struct story *s, const char *why);
 
 #endif
