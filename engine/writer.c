@@ -42,6 +42,7 @@ struct writer {
     size_t n_queue, cap_queue;
     uint32_t i;      /* index of the next token */
     uint32_t posted; /* tokens */
+    size_t last_run; /* tokens of the last session_sync */
     double first;    /* when the first was posted, 0: none yet */
 };
 
@@ -299,7 +300,16 @@ stand(struct writer *w, struct err *err)
         return err_set(err, ERR_FAILED,
                        "there is nothing to go on from: this model needs at "
                        "least one character that it knows before the pen");
-    return session_sync(w->session, t->v, t->n, err);
+    if (!session_sync(w->session, t->v, t->n, err))
+        return false;
+    w->last_run = session_last_run(w->session);
+    return true;
+}
+
+size_t
+writer_last_run(const struct writer *w)
+{
+    return w->last_run;
 }
 
 static bool

@@ -36,5 +36,7 @@ struct writer *writer_new(const struct model *m, int n_threads,
 void writer_free(struct writer *w);
 /* Serves the request to its END (posted; before it FAILED if it failed). */
 void writer_do(struct writer *w, const struct job *j);
+/* Tokens that the network ran over to stand at the last prompt. */
+size_t writer_last_run(const struct writer *w);
 
 #endif
