@@ -69,7 +69,7 @@ remember_file(struct journal *j, const struct stat *st)
 {
     j->dev = st->st_dev;
     j->ino = st->st_ino;
-    j->mode = st->st_mode & 0666;
+    j->mode = (st->st_mode & 0666) | 0600; /* of copies */
 }
 
 static enum journal_open
