@@ -15,7 +15,8 @@ struct page_request { /* what main hands to ui_run() */
     char *story;      /* path to open or create */
     char *import_from;/* plain text that becomes the new story, or NULL */
     char *note;       /* one sentence to show first, or NULL */
-    char *model;      /* path */
+    char *model;      /* path; NULL when no model is installed */
+    const char *vocab;/* where the tokenizer comes from, or NULL */
     const struct config *config; /* with the options applied */
     const bool *knob_given;      /* [KNOB_COUNT]: set by an option */
 };
