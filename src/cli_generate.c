@@ -42,7 +42,7 @@ struct job {
     struct sample out; /* of the sample that runs */
     struct model_hashes hashes;
     bool hashed;
-    struct err err; /* kind NONE: none */
+    struct err err;   /* kind NONE: none */
     int failed_write; /* errno, 0: all went out */
 };
 
@@ -393,7 +393,8 @@ cli_generate(const struct cli_options *o, const char *text, size_t len)
     if (o->config.knobs.seed_random && isatty(STDERR_FILENO))
         cli_say(_("seed %llu"), (unsigned long long)j.seed);
     if (j.failed_write) {
-        cli_say(_("standard output cannot be written: %s"), strerror(j.failed_write));
+        cli_say(_("standard output cannot be written: %s"),
+                strerror(j.failed_write));
         return EXIT_FAILED;
     }
     return interrupted ? EXIT_INTERRUPTED : EXIT_OK;

@@ -57,11 +57,13 @@ row(const char *left, const char *help)
         used = 0;
     }
     while (*help) {
-        size_t n = line_end(help, HELP_WIDTH - HELP_COLUMN);
+        size_t n = line_end(help, HELP_WIDTH - HELP_COLUMN), shown = n;
 
-        printf("%*s%.*s\n", HELP_COLUMN - used, "", (int)n, help);
+        while (shown && help[shown - 1] == ' ')
+            shown--;
+        printf("%*s%.*s\n", HELP_COLUMN - used, "", (int)shown, help);
         used = 0;
-        help += n + strspn(help + n, " ");
+        help += n;
     }
 }
 
@@ -79,7 +81,7 @@ examples(void)
           N_("three continuations of a text") },
         { N_("echo TEXT | jielong -t 0.7"),
           N_("continue standard input on standard output") },
-        { "jielong export ferry.jl", N_("the story as plain text") },
+        { N_("jielong export ferry.jl"), N_("the story as plain text") },
     };
 
     puts(_("Examples:"));

@@ -1,4 +1,7 @@
 /* tests/config_test.c  The config file: what it sets, what it warns about. */
+#include "src/config.h"
+
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,10 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include <cmocka.h>
-
-#include "src/config.h"
 
 static void
 read_text(struct config *c, const char *text)
@@ -34,8 +33,8 @@ assert_warns(const char *text, const char *line, const char *what)
         fail_msg("%zu warnings for: %s", c.n_warnings, text);
     assert_null(c.warnings[1]);
     if (!strstr(c.warnings[0], line) || !strstr(c.warnings[0], what))
-        fail_msg("\"%s\" holds not both \"%s\" and \"%s\"", c.warnings[0],
-                 line, what);
+        fail_msg("\"%s\" holds not both \"%s\" and \"%s\"", c.warnings[0], line,
+                 what);
     config_finish(&c);
 }
 

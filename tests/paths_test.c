@@ -1,10 +1,13 @@
 /* tests/paths_test.c  Where things are, and which language is spoken. */
+#include "src/paths.h"
+
+#include <cmocka.h>
+#include <langinfo.h>
+#include <locale.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <langinfo.h>
-#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,11 +15,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "engine/base/mem.h"
+
 #include "src/i18n.h"
-#include "src/paths.h"
 
 static char dir[64];
 
@@ -57,9 +58,9 @@ make(const char *name)
 static int
 setup(void **state)
 {
-    static const char *const unset[] = { "JIELONG_CONFIG", "JIELONG_DATA",
+    static const char *const unset[] = { "JIELONG_CONFIG",  "JIELONG_DATA",
                                          "XDG_CONFIG_HOME", "XDG_DATA_HOME",
-                                         "XDG_STATE_HOME", "XDG_CACHE_HOME" };
+                                         "XDG_STATE_HOME",  "XDG_CACHE_HOME" };
 
     for (size_t i = 0; i < sizeof unset / sizeof *unset; i++)
         unsetenv(unset[i]);

@@ -1,5 +1,8 @@
 /* tests/turn_test.c  Every rule of taking turns, with a generator that says
  * what the test tells it and a clock that the test turns. */
+#include "src/turn.h"
+
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,10 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "engine/base/mem.h"
-#include "src/turn.h"
 
 /* --- a generator by table --- */
 
@@ -20,7 +20,7 @@ struct fake {
     struct gen gen;
     struct gen_event queue[256];
     size_t head, tail;
-    uint32_t serial;      /* of the last request */
+    uint32_t serial; /* of the last request */
     uint32_t knob_serial;
     int submits, reads, cancels;
     /* the last request of kind RUN, and the last of kind READ */
@@ -389,7 +389,7 @@ deleting_is_a_step_of_its_kind(void **state)
     assert_true(turn_undo(d->turn));
     assert_text(d, "abcdef");
     assert_int_equal(turn_caret(d->turn), 6);
-    assert_false(turn_delete(d->turn, 6, 1, d->now)); /* nothing there */
+    assert_false(turn_delete(d->turn, 6, 1, d->now));  /* nothing there */
     assert_true(turn_delete(d->turn, 4, 100, d->now)); /* cut to the end */
     assert_text(d, "abcd");
 }
@@ -1133,7 +1133,8 @@ stop_before(const struct text *t, size_t at)
 {
     char c;
 
-    while (at > 0 && text_read(t, at, &c, 1) && ((unsigned char)c & 0xC0) == 0x80)
+    while (at > 0 && text_read(t, at, &c, 1) &&
+           ((unsigned char)c & 0xC0) == 0x80)
         at--;
     return at;
 }
@@ -1167,14 +1168,18 @@ random_key(struct desk *d)
     size_t caret;
 
     switch (dice(16)) {
-    case 0: case 1: case 2: case 3:
+    case 0:
+    case 1:
+    case 2:
+    case 3:
         type(d, s);
         caret = turn_caret(d->turn);
         text_read(story_text(d->story), caret - strlen(s), back, strlen(s));
         assert_memory_equal(back, s, strlen(s));
         break;
     case 4: turn_paste(d->turn, s, strlen(s), d->now); break;
-    case 5: case 6:
+    case 5:
+    case 6:
         caret = turn_caret(d->turn);
         if (caret)
             turn_delete(d->turn, stop_before(t, caret - 1),
@@ -1184,7 +1189,8 @@ random_key(struct desk *d)
         if (to > at)
             turn_replace(d->turn, at, to - at, s, strlen(s), d->now);
         break;
-    case 8: case 9: turn_set_caret(d->turn, at, d->now); break;
+    case 8:
+    case 9: turn_set_caret(d->turn, at, d->now); break;
     case 10: turn_set_caret(d->turn, len, d->now); break;
     case 11: turn_stop(d->turn); break;
     case 12: turn_undo(d->turn); break;
@@ -1269,7 +1275,8 @@ chaos(void **state)
         switch (dice(8)) {
         case 0: tab(d); break;
         case 1: turn_retry(d->turn, d->now, &err); break;
-        case 2: case 3: random_events(d); break;
+        case 2:
+        case 3: random_events(d); break;
         case 4: turn_poll(d->turn, d->now); break;
         default: random_key(d); break;
         }
