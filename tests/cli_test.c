@@ -1,10 +1,6 @@
 /* tests/cli_test.c  The real program, driven through pipes. */
-#include "src/cli.h"
-
-#include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -18,9 +14,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cmocka.h>
+#include <jansson.h>
+
 #include "engine/base/file.h"
 #include "engine/base/mem.h"
-
+#include "src/cli.h"
 #include "src/cli_options.h"
 #include "src/storyfile.h"
 

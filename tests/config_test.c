@@ -1,7 +1,4 @@
 /* tests/config_test.c  The config file: what it sets, what it warns about. */
-#include "src/config.h"
-
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include <cmocka.h>
+
+#include "src/config.h"
 
 static void
 read_text(struct config *c, const char *text)

@@ -1,7 +1,4 @@
 /* tests/paths_test.c  Where things are, and which language is spoken. */
-#include "src/paths.h"
-
-#include <cmocka.h>
 #include <langinfo.h>
 #include <locale.h>
 #include <setjmp.h>
@@ -15,9 +12,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "engine/base/mem.h"
+#include <cmocka.h>
 
+#include "engine/base/mem.h"
 #include "src/i18n.h"
+#include "src/paths.h"
 
 static char dir[64];
 

@@ -1,8 +1,5 @@
 /* tests/turn_test.c  Every rule of taking turns, with a generator that says
  * what the test tells it and a clock that the test turns. */
-#include "src/turn.h"
-
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,7 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <cmocka.h>
+
 #include "engine/base/mem.h"
+#include "src/turn.h"
 
 /* --- a generator by table --- */
 
