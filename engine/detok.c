@@ -371,8 +371,12 @@ read_before(struct detok *d, const char *s, size_t len)
         if (uni_is_white(cp) || self_splitting(cp)) {
             d->glue = in_word = false;
             d->before = 0;
-            if (cp == '\n')
+            if (!uni_is_white(cp)) {
+                word_set(d, s + at, n);
+            } else if (cp == '\n') {
                 d->quoted = false;
+                d->word_len = 0;
+            }
         } else if (ascii_punct(cp)) {
             older = d->before;
             d->before = d->last && !uni_is_white(d->last) ? d->last : 0;
