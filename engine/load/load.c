@@ -18,6 +18,7 @@
 
 #include "engine/base/mem.h"
 #include "engine/base/rd.h"
+#include "engine/load/foreign.h"
 #include "engine/load/shards.h"
 
 #define HEAD_MAX 512
@@ -125,27 +126,26 @@ typedef bool reader(int fd, uint32_t file, const char *name,
 
 static const struct format {
     bool (*match)(const struct probe *p);
-    reader *read;       /* NULL: refused in these words */
-    const char *refusal;
+    reader *read;            /* reads it here, */
+    foreign_reader *foreign; /* or in a jail; both NULL: refused, */
+    const char *refusal;     /* in these words */
 } formats[] = {
-    { is_empty, NULL, "the file is empty, fetch it again" },
-    { is_gguf, NULL, "GGUF files are not supported yet, use a folder with "
+    { is_empty, NULL, NULL, "the file is empty, fetch it again" },
+    { is_gguf, NULL, NULL, "GGUF files are not supported yet, use a folder with "
                      "model.safetensors" },
-    { is_zip, NULL, "torch files (pytorch_model.bin) are not supported yet, "
-                    "use model.safetensors" },
-    { is_legacy_torch, NULL, "old torch files are not supported yet, use "
-                             "model.safetensors" },
-    { is_safetensors, safetensors_read, NULL },
-    { is_tf_index, NULL, "TensorFlow checkpoints are not supported yet, use "
+    { is_zip, NULL, torch_read, NULL },
+    { is_legacy_torch, NULL, torch_read, NULL },
+    { is_safetensors, safetensors_read, NULL, NULL },
+    { is_tf_index, NULL, NULL, "TensorFlow checkpoints are not supported yet, use "
                          "a folder with model.safetensors" },
-    { is_hdf5, NULL, "this is the Keras copy of the model (HDF5), use "
+    { is_hdf5, NULL, NULL, "this is the Keras copy of the model (HDF5), use "
                      "model.safetensors" },
-    { is_old_ggml, NULL, "this is a ggml file from before GGUF, use a folder "
+    { is_old_ggml, NULL, NULL, "this is a ggml file from before GGUF, use a folder "
                          "with model.safetensors" },
-    { is_lfs, NULL, "this is a git-lfs pointer, the weights themselves were "
+    { is_lfs, NULL, NULL, "this is a git-lfs pointer, the weights themselves were "
                     "not downloaded: run \"git lfs pull\" or fetch the file "
                     "again" },
-    { is_html, NULL, "a web page was saved in place of the model, fetch the "
+    { is_html, NULL, NULL, "a web page was saved in place of the model, fetch the "
                      "file again" },
 };
 
@@ -201,6 +201,8 @@ read_one(struct weights_source *s, const char *path, struct tensor_table *t,
     probe_file(fd, (uint64_t)st.st_size, &p);
     while (f < end && !f->match(&p))
         f++;
+    if (f < end && f->foreign)
+        return foreign_read(f->foreign, fd, file, path, t, &s->meta, err);
     if (f < end && !f->read)
         return err_set(err, ERR_MODEL, "%s: %s", path, f->refusal);
     if (f < end)
@@ -273,7 +275,7 @@ static const struct row {
     { "model.safetensors", WEIGHTS },
     { "model.safetensors.index.json", INDEX },
     { "pytorch_model.bin", WEIGHTS },
-    { "pytorch_model.bin.index.json", OTHER_MODEL },
+    { "pytorch_model.bin.index.json", INDEX },
     { "*.safetensors", WEIGHTS },
     { "*.bin", WEIGHTS },
     { "*.pt", WEIGHTS },
@@ -510,7 +512,7 @@ open_path(struct weights_source *s, const char *path, int depth,
         return open_folder(s, path, depth, err);
     set_dir(s, path, false);
     base = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
-    if (has_suffix(base, ".safetensors.index.json"))
+    if (has_suffix(base, ".index.json"))
         return read_index(s, path, err);
     if (is_shard_name(base))
         return err_set(err, ERR_MODEL, "%s is one of several parts, name the "
@@ -558,5 +560,6 @@ weights_close(struct weights_source *s)
     free(s->files);
     free(s->dir);
     tensor_table_free(&s->table);
+    meta_free(&s->meta);
     memset(s, 0, sizeof *s);
 }

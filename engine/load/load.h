@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "engine/base/err.h"
+#include "engine/load/meta.h"
 
 #define LOAD_RANK_MAX   8
 #define LOAD_NAME_MAX   1024
@@ -24,15 +25,17 @@ enum dtype {
     DT_I64, DT_I32, DT_I16, DT_I8,
     DT_U64, DT_U32, DT_U16, DT_U8,
     DT_BOOL,
+    DT_BLOCKS, /* quantised: which way says tensor_entry.quant */
     DT_OTHER /* known to exist, not readable: refused only if needed */
 };
-size_t dtype_size(enum dtype t); /* bytes per element; 0 for OTHER */
+size_t dtype_size(enum dtype t); /* bytes per element; 0: BLOCKS, OTHER */
 const char *dtype_name(enum dtype t);
 
 struct tensor_entry {
     uint32_t name;     /* offset of the NUL-terminated name in names */
     uint32_t file;     /* which descriptor */
     enum dtype dtype;
+    uint32_t quant;    /* BLOCKS: number of the block format (quant.h) */
     uint32_t rank;
     uint64_t dim[LOAD_RANK_MAX];
     /* In elements; row-major contiguous unless a format says otherwise. */
@@ -76,6 +79,7 @@ struct weights_source {  /* an opened model folder or file */
     int *fds;
     size_t n_files;
     struct tensor_table table; /* names as in the file */
+    struct meta meta;    /* what the file says about itself (GGUF) */
     size_t n_unlisted;   /* tensors in shards that the index does not name */
 };
 

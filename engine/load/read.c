@@ -12,6 +12,7 @@
 #include "engine/base/rd.h"
 #include "engine/load/convert.h"
 #include "engine/load/load.h"
+#include "engine/load/quant.h"
 
 #define PIECE_BYTES ((size_t)256 << 10) /* of the file, read at once */
 #define TILE        16                  /* floats in a cache line */
@@ -32,12 +33,38 @@ is_readable(const struct weights_source *s, size_t i, struct err *err)
 {
     const struct tensor_entry *e = &s->table.v[i];
 
-    if (e->dtype == DT_F64 || e->dtype == DT_F32 || e->dtype == DT_F16 ||
+    if (e->dtype == DT_BLOCKS || e->dtype == DT_F64 || e->dtype == DT_F32 || e->dtype == DT_F16 ||
         e->dtype == DT_BF16)
         return true;
     return err_set(err, ERR_MODEL, "%s: tensor %s is stored as %s, weights "
                    "must be F32, F16, BF16 or F64", s->files[e->file],
                    tensor_name(&s->table, i), dtype_name(e->dtype));
+}
+
+/* One element, or one block of elements. */
+static void
+unit(const struct tensor_entry *e, size_t *elems, size_t *bytes)
+{
+    const struct quant_row *q = e->dtype == DT_BLOCKS
+        ? quant_find(e->quant) : NULL;
+
+    *elems = q ? q->elems : 1;
+    *bytes = q ? q->bytes : dtype_size(e->dtype);
+}
+
+static bool
+convert(const struct tensor_entry *e, const unsigned char *raw, size_t n,
+        float *out, size_t *bad)
+{
+    const struct quant_row *q;
+    size_t i;
+
+    if (e->dtype != DT_BLOCKS)
+        return convert_f32(e->dtype, raw, n, out, bad);
+    q = quant_find(e->quant);
+    for (i = 0; i < n / q->elems; i++)
+        q->unpack(raw + i * q->bytes, out + i * q->elems);
+    return convert_f32(DT_F32, out, n, out, bad);
 }
 
 static bool
@@ -55,21 +82,24 @@ is_contiguous(const struct tensor_entry *e)
 }
 
 /* Elements [from, from + n) of the tensor in row-major order, from < count.
- * raw has room for n elements in the file's type; for F32 it may be out. */
+ * raw has room for n elements in the file's type; for F32 it may be out.
+ * from and n are whole blocks where the type has blocks. */
 static bool
 read_run(const struct weights_source *s, size_t i, size_t from, size_t n,
          unsigned char *raw, float *out, struct err *err)
 {
     const struct tensor_entry *e = &s->table.v[i];
-    size_t size = dtype_size(e->dtype), bad;
+    size_t elems, bytes, bad;
 
-    if (!file_pread(s->fds[e->file], raw, n * size,
-                    (size_t)e->offset + from * size, s->files[e->file], err)) {
+    unit(e, &elems, &bytes);
+    if (!file_pread(s->fds[e->file], raw, n / elems * bytes,
+                    (size_t)e->offset + from / elems * bytes,
+                    s->files[e->file], err)) {
         if (err)
             err->kind = ERR_MODEL;
         return false;
     }
-    return convert_f32(e->dtype, raw, n, out, &bad) ||
+    return convert(e, raw, n, out, &bad) ||
         bad_number(s, i, from + bad, err);
 }
 
@@ -122,10 +152,12 @@ read_straight(const struct weights_source *s, size_t i, size_t from, size_t to,
               float *out, struct err *err)
 {
     const struct tensor_entry *e = &s->table.v[i];
-    size_t step = PIECE_BYTES / dtype_size(e->dtype), m;
+    size_t step, m, elems, bytes;
     unsigned char *raw = e->dtype == DT_F32 ? NULL : xmalloc(PIECE_BYTES);
     bool ok = true;
 
+    unit(e, &elems, &bytes);
+    step = PIECE_BYTES / bytes * elems;
     for (; ok && from < to; from += m) {
         m = to - from < step ? to - from : step;
         ok = read_run(s, i, from, m,
@@ -143,19 +175,20 @@ read_turned(const struct weights_source *s, size_t i, size_t from, size_t to,
 {
     const struct tensor_entry *e = &s->table.v[i];
     size_t rows = (size_t)e->dim[0], cols = (size_t)e->dim[1], m, step;
-    size_t size = dtype_size(e->dtype);
+    size_t elems, bytes;
     unsigned char *raw;
     float *block;
     bool ok;
 
+    unit(e, &elems, &bytes);
     /* A multiple of the tile where the rows are short enough. */
-    step = PIECE_BYTES / (cols * size);
+    step = PIECE_BYTES / (cols / elems * bytes);
     step = step < TILE ? TILE : step / TILE * TILE;
     step = step < to - from ? step : to - from;
     block = mem_big(step * cols, sizeof *block, "a piece of a matrix", err);
     raw = e->dtype == DT_F32
         ? (unsigned char *)block
-        : mem_big(step * cols, size, "a piece of a matrix", err);
+        : mem_big(step * (cols / elems), bytes, "a piece of a matrix", err);
     ok = raw && block;
     for (; ok && from < to; from += m) {
         m = to - from < step ? to - from : step;
@@ -167,6 +200,15 @@ read_turned(const struct weights_source *s, size_t i, size_t from, size_t to,
         mem_big_free(raw);
     mem_big_free(block);
     return ok;
+}
+
+/* A matrix whose file holds the transposed one without gaps: what torch's
+ * .t() leaves, so that reading it transposed is reading it straight. */
+static bool
+is_turned(const struct tensor_entry *e)
+{
+    return e->rank == 2 && e->dtype != DT_BLOCKS && !is_contiguous(e) &&
+        e->stride[0] == 1 && e->stride[1] == e->dim[0];
 }
 
 size_t
@@ -199,6 +241,8 @@ weights_read_rows(const struct weights_source *s, size_t i, size_t from,
     }
     if (!transposed)
         return read_strided(s, i, out, err);
+    if (is_turned(e))
+        return read_straight(s, i, 0, n, out, err);
     block = mem_big(n, sizeof *block, "a matrix", err);
     ok = block && read_strided(s, i, block, err);
     if (ok)
@@ -222,6 +266,21 @@ weights_read_f32_t(const struct weights_source *s, size_t i, float *out,
     return weights_read_rows(s, i, 0, weights_rows(s, i), true, out, err);
 }
 
+/* Strided or quantised ones: both unpacked. */
+static bool
+equal_whole(const struct weights_source *s, size_t i, size_t j, bool *equal,
+            struct err *err)
+{
+    size_t n = tensor_count(&s->table.v[i]);
+    float *x = mem_big(2 * n, sizeof *x, "two tensors", err);
+    bool ok = x && weights_read_f32(s, i, x, err) &&
+        weights_read_f32(s, j, x + n, err);
+
+    *equal = ok && memcmp(x, x + n, n * sizeof *x) == 0;
+    mem_big_free(x);
+    return ok;
+}
+
 bool
 weights_equal(const struct weights_source *s, size_t i, size_t j, bool *equal,
               struct err *err)
@@ -239,9 +298,9 @@ weights_equal(const struct weights_source *s, size_t i, size_t j, bool *equal,
         return true;
     if (!is_readable(s, i, err) || !is_readable(s, j, err))
         return false;
-    if (!is_contiguous(a) || !is_contiguous(b))
-        return err_set(err, ERR_MODEL, "%s and %s cannot be compared",
-                       tensor_name(&s->table, i), tensor_name(&s->table, j));
+    if (!is_contiguous(a) || !is_contiguous(b) || a->dtype == DT_BLOCKS ||
+        b->dtype == DT_BLOCKS)
+        return equal_whole(s, i, j, equal, err);
     for (from = 0; *equal && from < n; from += m) {
         m = n - from < RUN ? n - from : RUN;
         if (!read_run(s, i, from, m, raw, x, err) ||

@@ -17,6 +17,7 @@ static const struct {
     [DT_I8] = { "I8", 1 },     [DT_U64] = { "U64", 8 },
     [DT_U32] = { "U32", 4 },   [DT_U16] = { "U16", 2 },
     [DT_U8] = { "U8", 1 },     [DT_BOOL] = { "BOOL", 1 },
+    [DT_BLOCKS] = { "blocks", 0 },
     [DT_OTHER] = { "an unknown type", 0 },
 };
 

@@ -1,0 +1,177 @@
+/* engine/load/meta.c  A record: u32 bytes of all that follows, u32 length of
+ * the key, the key, u8 kind, u64 count, the items (i64, f64, or u32 length and
+ * bytes). */
+#include "engine/load/meta.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/mem.h"
+
+static void
+put(struct meta *m, const void *p, size_t len)
+{
+    if (m->cap - m->len < len)
+        m->p = mem_grow(m->p, &m->cap, m->len + len, 1);
+    if (len)
+        memcpy(m->p + m->len, p, len);
+    m->len += len;
+}
+
+static void
+put_u32(struct meta *m, uint32_t v)
+{
+    unsigned char b[4] = { (unsigned char)v, (unsigned char)(v >> 8),
+                           (unsigned char)(v >> 16), (unsigned char)(v >> 24) };
+
+    put(m, b, 4);
+}
+
+static void
+put_u64(struct meta *m, uint64_t v)
+{
+    put_u32(m, (uint32_t)v);
+    put_u32(m, (uint32_t)(v >> 32));
+}
+
+void
+meta_free(struct meta *m)
+{
+    free(m->p);
+    memset(m, 0, sizeof *m);
+}
+
+void
+meta_begin(struct meta *m, const char *key, size_t len, enum meta_kind kind,
+           uint64_t n)
+{
+    unsigned char k = (unsigned char)kind;
+
+    put_u32(m, (uint32_t)len);
+    put(m, key, len);
+    put(m, &k, 1);
+    put_u64(m, n);
+}
+
+void
+meta_put_int(struct meta *m, int64_t v)
+{
+    put_u64(m, (uint64_t)v);
+}
+
+void
+meta_put_real(struct meta *m, double v)
+{
+    uint64_t u;
+
+    memcpy(&u, &v, sizeof u);
+    put_u64(m, u);
+}
+
+void
+meta_put_text(struct meta *m, const void *s, size_t len)
+{
+    put_u32(m, (uint32_t)len);
+    put(m, s, len);
+}
+
+static bool
+step(struct meta_list *l)
+{
+    if (l->n == 0 || !rd_ok(&l->r))
+        return false;
+    l->n--;
+    return true;
+}
+
+bool
+meta_next_int(struct meta_list *l, int64_t *v)
+{
+    if (l->kind != META_INT || !step(l))
+        return false;
+    *v = (int64_t)rd_u64(&l->r);
+    return rd_ok(&l->r);
+}
+
+bool
+meta_next_real(struct meta_list *l, double *v)
+{
+    uint64_t u;
+
+    if (l->kind != META_REAL || !step(l))
+        return false;
+    u = rd_u64(&l->r);
+    memcpy(v, &u, sizeof u);
+    return rd_ok(&l->r);
+}
+
+bool
+meta_next_text(struct meta_list *l, const char **s, size_t *len)
+{
+    if (l->kind != META_TEXT || !step(l))
+        return false;
+    *len = rd_u32(&l->r);
+    *s = (const char *)rd_bytes(&l->r, *len);
+    return *s != NULL;
+}
+
+/* Stands behind a value's items. */
+static bool
+skip_items(struct meta_list *l)
+{
+    const char *s;
+    size_t len;
+    size_t bytes;
+
+    if (l->kind != META_TEXT)
+        return rd_mul((size_t)l->n, 8, &bytes) && rd_skip(&l->r, bytes);
+    while (l->n > 0)
+        if (!meta_next_text(l, &s, &len))
+            return false;
+    return true;
+}
+
+bool
+meta_find(const struct meta *m, const char *key, enum meta_kind kind,
+          struct meta_list *out)
+{
+    struct meta_list l;
+    size_t len;
+    const unsigned char *k;
+
+    rd_init(&l.r, m->p, m->len);
+    while (rd_left(&l.r) > 0) {
+        len = rd_u32(&l.r);
+        k = rd_bytes(&l.r, len);
+        l.kind = (enum meta_kind)rd_u8(&l.r);
+        l.n = rd_u64(&l.r);
+        if (!k || !rd_ok(&l.r))
+            return false;
+        if (l.kind == kind && len == strlen(key) && memcmp(k, key, len) == 0) {
+            *out = l;
+            return true;
+        }
+        if (!skip_items(&l))
+            return false;
+    }
+    return false;
+}
+
+int64_t
+meta_int(const struct meta *m, const char *key, int64_t none)
+{
+    struct meta_list l;
+    int64_t v;
+
+    return meta_find(m, key, META_INT, &l) && meta_next_int(&l, &v) ? v : none;
+}
+
+double
+meta_real(const struct meta *m, const char *key, double none)
+{
+    struct meta_list l;
+    double v;
+
+    return meta_find(m, key, META_REAL, &l) && meta_next_real(&l, &v) ? v :
+                                                                        none;
+}
