@@ -86,7 +86,7 @@ end_event(void)
 }
 
 /* Length 30, ended by that alone: any of the 60 likeliest, so that no loop is
- * to be feared whatever the model. */
+ * to be feared whatever the model; end of text banned. */
 static struct gen_request
 request(const struct prompt_span *span)
 {
@@ -104,6 +104,8 @@ request(const struct prompt_span *span)
     r.knobs.top_p = 1;
     r.knobs.min_p = 0;
     r.knobs.length = r.length_left = 30;
+    snprintf(r.knobs.bias, sizeof r.knobs.bias, "id:%d=-inf",
+             vocab_profile(model_vocab(model))->end);
     return r;
 }
 
@@ -347,6 +349,7 @@ bias_bans_a_word_and_forces_one(void **state)
     struct prompt_span s = text_span(opening);
     struct gen_request r = request(&s);
 
+    r.knobs.temp = 1;
     strcpy(r.knobs.bias, "的=-inf,一=-inf,，=-inf,渡=500");
     r.knobs.length = r.length_left = 5;
     serve(&r);
@@ -365,6 +368,7 @@ stop_string_ends_the_run_unseen(void **state)
     struct prompt_span s = text_span(opening);
     struct gen_request r = request(&s);
 
+    r.knobs.temp = 1;
     strcpy(r.knobs.bias, "渡=500,渡渡=-inf,渡口=900");
     strcpy(r.knobs.stop, "口渡");
     serve(&r);
