@@ -126,6 +126,13 @@ own_part(const struct ops *o, int thread)
     return o->part + o->n_part * (size_t)thread;
 }
 
+/* How wide the panel of T tokens has to be. */
+static int
+panel_width(const struct ops *o, int T)
+{
+    return T <= o->k->panel / 2 ? o->k->panel / 2 : o->k->panel;
+}
+
 /* --- embedding, norm --- */
 
 void
@@ -265,7 +272,7 @@ pack_chunk(void *ud, int chunk, int thread)
     int t0 = chunk * k->panel;
     int T = j->T - t0 < k->panel ? j->T - t0 : k->panel;
 
-    k->pack(j->x + (size_t)t0 * K, K, T, (int)K, 1.0f,
+    k->pack(j->x + (size_t)t0 * K, K, T, (int)K, 1.0f, panel_width(j->o, T),
             j->o->panels + (size_t)t0 * K);
 }
 
@@ -289,13 +296,14 @@ tile_chunk(void *ud, int chunk, int thread)
 
     for (int p = 0; p < j->n_panels; p++) {
         int t0 = p * panel, T = j->T - t0 < panel ? j->T - t0 : panel;
+        int width = panel_width(j->o, T);
         const float *xp = j->o->panels + (size_t)t0 * (size_t)K;
 
         for (int k0 = 0; k0 < K; k0 += TILE_DEPTH)
             k->tile(j->l->w + (size_t)i0 * (size_t)K + (size_t)k0, (size_t)K, 1,
                     n, K - k0 < TILE_DEPTH ? K - k0 : TILE_DEPTH,
-                    xp + (size_t)k0 * (size_t)panel, c, k0 > 0);
-        k->unpack(c, n, T, v, (size_t)n);
+                    xp + (size_t)k0 * (size_t)width, width, c, k0 > 0);
+        k->unpack(c, n, T, width, v, (size_t)n);
         finish(j, v, (size_t)n, t0, T, i0, n);
     }
 }
@@ -387,19 +395,20 @@ attend_panel(const struct attend_job *j, const float *q, const float *k,
 {
     const struct kernels *kn = j->o->k;
     const struct ops_attention *a = j->a;
-    size_t panel = (size_t)kn->panel, d = (size_t)a->d, D = d * (size_t)a->H;
+    size_t d = (size_t)a->d, D = d * (size_t)a->H;
     int n = a->n + t0 + T; /* positions that the last of them sees */
-    float *s = part, *qp = s + (size_t)j->o->lim.P * panel, *c = qp + d * panel;
-    float *sum = c + d * panel;
+    int width = panel_width(j->o, T);
+    float *s = part, *qp = s + (size_t)j->o->lim.P * (size_t)width;
+    float *c = qp + d * (size_t)width, *sum = c + d * (size_t)width;
 
-    kn->pack(q + (size_t)t0 * 3 * D, 3 * D, T, a->d, a->scale, qp);
-    kn->tile(k, d, 1, n, a->d, qp, s, false);
-    kn->softmax_panel(s, n, a->n + t0 + 1, sum);
+    kn->pack(q + (size_t)t0 * 3 * D, 3 * D, T, a->d, a->scale, width, qp);
+    kn->tile(k, d, 1, n, a->d, qp, width, s, false);
+    kn->softmax_panel(s, n, a->n + t0 + 1, width, sum);
     for (int k0 = 0; k0 < n; k0 += TILE_DEPTH)
         kn->tile(v + (size_t)k0 * d, 1, d, a->d,
                  n - k0 < TILE_DEPTH ? n - k0 : TILE_DEPTH,
-                 s + (size_t)k0 * panel, c, k0 > 0);
-    kn->unpack(c, a->d, T, out, D);
+                 s + (size_t)k0 * (size_t)width, width, c, k0 > 0);
+    kn->unpack(c, a->d, T, width, out, D);
     for (int t = 0; t < T; t++)
         for (size_t i = 0; i < d; i++)
             out[(size_t)t * D + i] /= sum[t];

@@ -12,7 +12,7 @@
 /* Tokens of one pass of a long prompt: enough that reading the weights and
  * packing them is a small part, few enough that working memory stays small
  * and progress can be told. */
-#define SLICE 512
+#define SLICE 256
 /* Rows of logits held at once by session_all_logits(). */
 #define ROWS 32
 

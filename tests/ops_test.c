@@ -108,18 +108,18 @@ tiles_are_right(void **state)
             for (int T = 1; T <= k->panel; T += 3)
                 for (size_t d = 0; d < 4; d++) {
                     int K = depths[d], K1 = K / 2;
-                    size_t panel = (size_t)k->panel;
+                    int width = T <= k->panel / 2 ? k->panel / 2 : k->panel;
                     float *w = random_floats((size_t)(n * K), 1, 3);
                     float *x = random_floats((size_t)(T * K), 1, 4);
-                    float *xp = guarded((size_t)K * panel);
-                    float *c = guarded((size_t)n * panel);
+                    float *xp = guarded((size_t)(K * width));
+                    float *c = guarded((size_t)(n * width));
                     float *y = guarded((size_t)(n * T));
 
-                    k->pack(x, (size_t)K, T, K, 0.5f, xp);
-                    k->tile(w, (size_t)K, 1, n, K1, xp, c, false);
-                    k->tile(w + K1, (size_t)K, 1, n, K - K1,
-                            xp + (size_t)K1 * panel, c, true);
-                    k->unpack(c, n, T, y, (size_t)n);
+                    k->pack(x, (size_t)K, T, K, 0.5f, width, xp);
+                    k->tile(w, (size_t)K, 1, n, K1, xp, width, c, false);
+                    k->tile(w + K1, (size_t)K, 1, n, K - K1, xp + K1 * width,
+                            width, c, true);
+                    k->unpack(c, n, T, width, y, (size_t)n);
                     for (int i = 0; i < n * T; i++) {
                         double want = 0;
 
@@ -231,24 +231,25 @@ panel_softmax_is_causal(void **state)
     const struct kernels *k;
 
     for (int l = 0; (k = kernels_get(l)); l++)
-        for (int seen = 1; seen < 40; seen += 13) {
-            int panel = k->panel, n = seen + panel - 1;
-            float *s = random_floats((size_t)(n * panel), 50, 9);
-            float *was = random_floats((size_t)(n * panel), 50, 9);
+        for (int seen = 1; seen < 80; seen += 13) {
+            int width = seen % 2 ? k->panel : k->panel / 2;
+            int n = seen + width - 1;
+            float *s = random_floats((size_t)(n * width), 50, 9);
+            float *was = random_floats((size_t)(n * width), 50, 9);
             float sum[64];
 
-            k->softmax_panel(s, n, seen, sum);
-            for (int t = 0; t < panel; t++) {
+            k->softmax_panel(s, n, seen, width, sum);
+            for (int t = 0; t < width; t++) {
                 double max = -INFINITY, all = 0;
 
                 for (int j = 0; j < seen + t; j++)
-                    max = fmax(max, was[j * panel + t]);
+                    max = fmax(max, was[j * width + t]);
                 for (int j = 0; j < n; j++) {
-                    double e = j < seen + t ? exp(was[j * panel + t] - max) : 0;
+                    double e = j < seen + t ? exp(was[j * width + t] - max) : 0;
 
-                    assert_near(s[j * panel + t], e, 1e-5, "panel");
+                    assert_near(s[j * width + t], e, 1e-5, "panel");
                     if (j >= seen + t)
-                        assert_true(s[j * panel + t] == 0);
+                        assert_true(s[j * width + t] == 0);
                     all += e;
                 }
                 assert_near(sum[t], all, 1e-4, "sum");

@@ -354,8 +354,9 @@ transpose4(v4 a, v4 b, v4 c, v4 d, v4 out[4])
 }
 
 static void
-pack(const float *x, size_t ldx, int T, int K, float c, float *xp)
+pack(const float *x, size_t ldx, int T, int K, float c, int width, float *xp)
 {
+    size_t ld = (size_t)width;
     int t = 0;
 
     for (; t + 4 <= T; t += 4) {
@@ -369,84 +370,95 @@ pack(const float *x, size_t ldx, int T, int K, float c, float *xp)
                        *(const v4 *)(p + 2 * ldx + k),
                        *(const v4 *)(p + 3 * ldx + k), o);
             for (int i = 0; i < 4; i++)
-                *(v4 *)(xp + (size_t)(k + i) * NR + t) = o[i] * c;
+                *(v4 *)(xp + (size_t)(k + i) * ld + t) = o[i] * c;
         }
         for (; k < K; k++)
             for (int i = 0; i < 4; i++)
-                xp[(size_t)k * NR + t + i] = p[i * ldx + k] * c;
+                xp[(size_t)k * ld + t + i] = p[i * ldx + k] * c;
     }
-    for (; t < NR; t++)
+    for (; t < width; t++)
         for (int k = 0; k < K; k++)
-            xp[(size_t)k * NR + t] = t < T ? x[t * ldx + k] * c : 0;
+            xp[(size_t)k * ld + t] = t < T ? x[t * ldx + k] * c : 0;
 }
 
 static void
-unpack(const float *c, int n, int T, float *y, size_t ldy)
+unpack(const float *c, int n, int T, int width, float *y, size_t ldy)
 {
+    size_t ld = (size_t)width;
     int t = 0;
 
     for (; t + 4 <= T; t += 4) {
         int i = 0;
 
         for (; i + 4 <= n; i += 4) {
-            const float *p = c + (size_t)i * NR + t;
+            const float *p = c + (size_t)i * ld + t;
             v4 o[4];
 
-            transpose4(*(const v4 *)p, *(const v4 *)(p + NR),
-                       *(const v4 *)(p + 2 * NR), *(const v4 *)(p + 3 * NR), o);
+            transpose4(*(const v4 *)p, *(const v4 *)(p + ld),
+                       *(const v4 *)(p + 2 * ld), *(const v4 *)(p + 3 * ld), o);
             for (int j = 0; j < 4; j++)
                 *(v4 *)(y + (t + j) * ldy + i) = o[j];
         }
         for (; i < n; i++)
             for (int j = 0; j < 4; j++)
-                y[(t + j) * ldy + i] = c[(size_t)i * NR + t + j];
+                y[(t + j) * ldy + i] = c[(size_t)i * ld + t + j];
     }
     for (; t < T; t++)
         for (int i = 0; i < n; i++)
-            y[t * ldy + i] = c[(size_t)i * NR + t];
+            y[t * ldy + i] = c[(size_t)i * ld + t];
 }
 
-/* n rows (a constant at every call, <= TILE): 2 n sums in registers. */
+/* n rows (<= TILE) by m vectors, both constants at every call: n * m sums in
+ * registers. */
 INLINE void
-tile_rows(const float *w, size_t rs, size_t cs, int n, int K, const float *xp,
-          float *out, bool sum)
+tile_rows(const float *w, size_t rs, size_t cs, int n, int m, int K,
+          const float *xp, float *out, bool sum)
 {
-    vf s[TILE][2];
+    vf s[TILE][2] = { 0 };
 
-    for (int i = 0; i < n; i++)
-        s[i][0] = s[i][1] = all(0);
     for (int k = 0; k < K; k++) {
-        vf x0 = load(xp), x1 = load(xp + VW);
+        vf x0 = load(xp), x1 = m > 1 ? load(xp + VW) : x0;
 
         for (int i = 0; i < n; i++) {
             float wi = w[i * rs];
 
             s[i][0] += wi * x0;
-            s[i][1] += wi * x1;
+            if (m > 1)
+                s[i][1] += wi * x1;
         }
         w += cs;
-        xp += NR;
+        xp += m * VW;
     }
     for (int i = 0; i < n; i++)
-        for (int h = 0; h < 2; h++) { /* added late: short sums lose less */
-            float *p = out + i * NR + h * VW;
+        for (int h = 0; h < m; h++) { /* added late: short sums lose less */
+            float *p = out + (i * m + h) * VW;
 
             store(p, sum ? load(p) + s[i][h] : s[i][h]);
         }
 }
 
-static void
-tile(const float *w, size_t rs, size_t cs, int n, int K, const float *xp,
-     float *out, bool sum)
+INLINE void
+tile_columns(const float *w, size_t rs, size_t cs, int n, int m, int K,
+             const float *xp, float *out, bool sum)
 {
     int i = 0;
 
     for (; i + TILE <= n; i += TILE)
-        tile_rows(w + i * rs, rs, cs, TILE, K, xp, out + i * NR, sum);
+        tile_rows(w + i * rs, rs, cs, TILE, m, K, xp, out + i * m * VW, sum);
     for (; i + 4 <= n; i += 4)
-        tile_rows(w + i * rs, rs, cs, 4, K, xp, out + i * NR, sum);
+        tile_rows(w + i * rs, rs, cs, 4, m, K, xp, out + i * m * VW, sum);
     for (; i < n; i++)
-        tile_rows(w + i * rs, rs, cs, 1, K, xp, out + i * NR, sum);
+        tile_rows(w + i * rs, rs, cs, 1, m, K, xp, out + i * m * VW, sum);
+}
+
+static void
+tile(const float *w, size_t rs, size_t cs, int n, int K, const float *xp,
+     int width, float *out, bool sum)
+{
+    if (width == NR)
+        tile_columns(w, rs, cs, n, 2, K, xp, out, sum);
+    else
+        tile_columns(w, rs, cs, n, 1, K, xp, out, sum);
 }
 
 /* --- attention --- */
@@ -480,27 +492,27 @@ softmax(float *s, int n, float c)
 }
 
 static void
-softmax_panel(float *s, int n, int n_seen, float *sum)
+softmax_panel(float *s, int n, int n_seen, int width, float *sum)
 {
-    vf m[2] = { all(-INFINITY), all(-INFINITY) }, q[2] = { all(0), all(0) };
+    size_t ld = (size_t)width;
 
     for (int j = n_seen; j < n; j++)
-        for (int t = 0; t < NR && t <= j - n_seen; t++)
-            s[(size_t)j * NR + t] = -INFINITY;
-    for (int j = 0; j < n; j++)
-        for (int h = 0; h < 2; h++)
-            m[h] = vmax(load(s + (size_t)j * NR + h * VW), m[h]);
-    for (int j = 0; j < n; j++)
-        for (int h = 0; h < 2; h++) {
-            float *p = s + (size_t)j * NR + h * VW;
-            vf v = load(p), e = vexp(v - m[h]);
+        for (int t = 0; t < width && t <= j - n_seen; t++)
+            s[(size_t)j * ld + t] = -INFINITY;
+    for (int h = 0; h < width; h += VW) {
+        vf m = all(-INFINITY), q = all(0);
 
-            e = pick(v == -INFINITY, all(0), e);
+        for (int j = 0; j < n; j++)
+            m = vmax(load(s + (size_t)j * ld + h), m);
+        for (int j = 0; j < n; j++) {
+            float *p = s + (size_t)j * ld + h;
+            vf v = load(p), e = pick(v == -INFINITY, all(0), vexp(v - m));
+
             store(p, e);
-            q[h] += e;
+            q += e;
         }
-    store(sum, q[0]);
-    store(sum + VW, q[1]);
+        store(sum + h, q);
+    }
 }
 
 /* n_v vectors of the output at once, two rows in flight. */

@@ -17,7 +17,7 @@
 
 struct kernels {
     const char *name; /* "generic", "avx2", "avx512" */
-    int panel;        /* tokens in a panel of pack() and tile() */
+    int panel;        /* tokens of a whole panel, at most 64 */
     bool has_gemm;    /* tile() beats the BLAS library on this level */
 
     /* y[t][i] = w[i] . x[t] for rows i of n and tokens t of T: the way of
@@ -25,14 +25,18 @@ struct kernels {
     void (*dots)(const float *w, size_t ldw, int n, int K, const float *x,
                  size_t ldx, int T, float *y, size_t ldy);
 
-    /* xp[k][panel] = c * x[t][k], the columns t >= T filled with zeros. */
-    void (*pack)(const float *x, size_t ldx, int T, int K, float c, float *xp);
-    /* out[i][panel] = sum over k of w[i * rs + k * cs] * xp[k][panel], i < n;
-     * added to out when add is true. */
+    /* Many tokens stand in panels: xp[k][t], `width` of them side by side, a
+     * whole panel or half a one.
+     * xp[k][t] = c * x[t][k], the columns t >= T filled with zeros. */
+    void (*pack)(const float *x, size_t ldx, int T, int K, float c, int width,
+                 float *xp);
+    /* out[i][t] = sum over k of w[i * rs + k * cs] * xp[k][t], i < n; added to
+     * out when add is true. */
     void (*tile)(const float *w, size_t rs, size_t cs, int n, int K,
-                 const float *xp, float *out, bool add);
-    /* y[t][i] = c[i][t] for t < T, i < n; c has rows of one panel. */
-    void (*unpack)(const float *c, int n, int T, float *y, size_t ldy);
+                 const float *xp, int width, float *out, bool add);
+    /* y[t][i] = c[i][t] for t < T, i < n; c has rows of `width`. */
+    void (*unpack)(const float *c, int n, int T, int width, float *y,
+                   size_t ldy);
 
     /* x[i] = act(x[i]). Formulas: doc/models.md "Activations". */
     void (*activate)(enum activation act, float *x, int n);
@@ -45,10 +49,10 @@ struct kernels {
     /* s[i] = exp(c * s[i] - max over i of c * s[i]); returns their sum.
      * c > 0. */
     float (*softmax)(float *s, int n, float c);
-    /* The same down every column of s[n][panel], where column t sees the
-     * first n_seen + t rows (1 <= n_seen); rows it does not see become 0.
-     * sum[panel]. */
-    void (*softmax_panel)(float *s, int n, int n_seen, float *sum);
+    /* The same with c = 1 down every column of s[n][width], where column t
+     * sees the first n_seen + t rows (1 <= n_seen); rows it does not see
+     * become 0. sum[width]. */
+    void (*softmax_panel)(float *s, int n, int n_seen, int width, float *sum);
     /* out[i] = sum over j < n of p[j] * v[j][i], i < d. */
     void (*mix)(const float *p, const float *v, int n, int d, float *out);
 };
