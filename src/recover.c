@@ -175,7 +175,8 @@ looks_like_story(const char *data, size_t len)
     const char *lf = memchr(data, '\n', len);
     size_t line = lf ? (size_t)(lf - data) : len;
     return only(data, len, '\0', '\n') ||
-           !memcmp(data, FIRST_LINE, line < n && !lf ? line : n) ||
+           ((line >= n || !lf) &&
+            !memcmp(data, FIRST_LINE, line < n ? line : n)) ||
            memmem(data, line, "\"t\":\"jl\",\"v\":", 13);
 }
 
