@@ -266,6 +266,27 @@ move_window(struct prompt *p, struct err *err)
     return true;
 }
 
+/* A start chosen for an earlier request stays while it serves: else every
+ * character typed at the end of a long text would move it by one. */
+static bool
+stay_at(struct prompt *p, size_t win)
+{
+    struct tok_ids t = { 0 };
+    bool ok = win > 0 && win < p->len && boundary(p, win) == win &&
+              (p->len - win) / BYTES_PER_POSITION <= (size_t)p->P &&
+              tokens_from(p, win, &t, NULL) && t.n <= (size_t)p->P &&
+              t.n >= (size_t)p->P / 4;
+
+    if (!ok) {
+        free(t.v);
+        return false;
+    }
+    free(p->tok.v);
+    p->tok = t;
+    p->win = win;
+    return true;
+}
+
 bool
 prompt_fit(struct prompt *p, bool *moved, struct err *err)
 {
@@ -320,6 +341,8 @@ bool
 prompt_set(struct prompt *p, const struct prompt_span *spans, size_t n,
            size_t story, bool *moved, struct err *err)
 {
+    size_t before = p->story == story ? p->win : 0;
+
     clear(p);
     p->story = story;
     for (size_t i = 0; i < n; i++) {
@@ -332,11 +355,13 @@ prompt_set(struct prompt *p, const struct prompt_span *spans, size_t n,
         add_text(p, spans[i].text, spans[i].len);
     }
     new_run(p, p->len); /* of what will be written */
-    if (p->len / BYTES_PER_POSITION > (size_t)p->P) {
-        *moved = true;
-        return move_window(p, err);
+    *moved = p->len / BYTES_PER_POSITION > (size_t)p->P;
+    if (!*moved) {
+        if (!tokens_from(p, 0, &p->tok, err))
+            return false;
+        *moved = p->tok.n > (size_t)p->P;
     }
-    return tokens_from(p, 0, &p->tok, err) && prompt_fit(p, moved, err);
+    return !*moved || stay_at(p, before) || move_window(p, err);
 }
 
 void

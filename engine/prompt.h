@@ -33,7 +33,8 @@ void prompt_init(struct prompt *p, const struct vocab *v, const char *tok_hash,
 void prompt_finish(struct prompt *p);
 
 /* Takes the request's spans (copied) in place of all that was there, and moves
- * the window's start if they do not fit; *moved tells. */
+ * the window's start if they do not fit; *moved tells. Where it was moved for
+ * the request before, from the same `story`, it is moved to again. */
 bool prompt_set(struct prompt *p, const struct prompt_span *spans, size_t n,
                 size_t story, bool *moved, struct err *err);
 /* One token that the run wrote, and the text it completed. */

@@ -467,6 +467,33 @@ a_long_prompt_moves_the_window(void **state)
 }
 
 static void
+a_moved_window_stays_while_the_text_grows(void **state)
+{
+    size_t len, at;
+    char *story = long_story(4000, &len, false);
+    struct prompt_span s = { .text = story, .len = len - 3 * 30 };
+    struct gen_request r = request(&s);
+
+    r.win_at = 50;
+    r.kind = GEN_READ;
+    serve(&r);
+    at = find(GEN_WINDOW, 0)->u.window.at;
+    forget();
+    for (int i = 0; i < 30; i++) {
+        s.len += 3; /* one character typed */
+        serve(&r);
+        assert_int_equal(find(GEN_WINDOW, 0)->u.window.at, at);
+        assert_int_equal(writer_last_run(writer), 1);
+        forget();
+    }
+    s.len /= 2; /* the caret went elsewhere */
+    serve(&r);
+    assert_true(find(GEN_WINDOW, 0)->u.window.at < at);
+    forget();
+    free(story);
+}
+
+static void
 a_prompt_without_boundaries_moves_too(void **state)
 {
     size_t len, at;
@@ -596,6 +623,7 @@ main(void)
         cmocka_unit_test(an_empty_story_can_be_begun),
         cmocka_unit_test(any_bytes_can_be_read),
         cmocka_unit_test(a_long_prompt_moves_the_window),
+        cmocka_unit_test(a_moved_window_stays_while_the_text_grows),
         cmocka_unit_test(a_prompt_without_boundaries_moves_too),
         cmocka_unit_test(a_run_goes_on_past_the_window),
         cmocka_unit_test(the_window_moves_alike_from_ids_and_text),
