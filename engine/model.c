@@ -55,8 +55,13 @@ static bool
 holds_vocabulary(const char *dir)
 {
     static const char *const files[] = {
-        "vocab.txt", "vocab.json", "merges.txt", "encoder.json", "vocab.bpe",
-        "tokenizer.json", "aitextgen.tokenizer.json",
+        "vocab.txt",
+        "vocab.json",
+        "merges.txt",
+        "encoder.json",
+        "vocab.bpe",
+        "tokenizer.json",
+        "aitextgen.tokenizer.json",
     };
     size_t i;
 
@@ -87,9 +92,11 @@ open_vocabulary(struct model *m, const struct model_options *opt, int V,
     if (!(opt && opt->vocab) && !holds_vocabulary(from)) {
         if (opt && opt->no_vocab_needed)
             return true;
-        return err_set(err, ERR_MODEL, "%s has no vocabulary beside the "
+        return err_set(err, ERR_MODEL,
+                       "%s has no vocabulary beside the "
                        "weights: put vocab.txt, or vocab.json and merges.txt, "
-                       "or tokenizer.json there", from);
+                       "or tokenizer.json there",
+                       from);
     }
     m->vocab = vocab_open(from, &why);
     if (!m->vocab && opt && opt->no_vocab_needed) {
@@ -104,7 +111,7 @@ open_vocabulary(struct model *m, const struct model_options *opt, int V,
     return vocab_choose_profile(m->vocab, "gpt2", V,
                                 id_in_range(m->config.bos, V),
                                 id_in_range(m->config.eos, V), err) ||
-        err_wrap(err, "%s", from);
+           err_wrap(err, "%s", from);
 }
 
 /* --- opening --- */
@@ -235,12 +242,16 @@ check_ids(const struct model *m, const int *ids, size_t n, size_t n_all,
     if (n == 0)
         return err_set(err, ERR_USAGE, "no ids were given");
     if (n_all > (size_t)m->info.n_pos)
-        return err_set(err, ERR_USAGE, "%zu positions are needed, this model "
-                       "has %d", n_all, m->info.n_pos);
+        return err_set(err, ERR_USAGE,
+                       "%zu positions are needed, this model "
+                       "has %d",
+                       n_all, m->info.n_pos);
     for (i = 0; i < n; i++)
         if (ids[i] < 0 || ids[i] >= m->info.n_vocab)
-            return err_set(err, ERR_USAGE, "id %d is not in the model: its "
-                           "ids are 0 to %d", ids[i], m->info.n_vocab - 1);
+            return err_set(err, ERR_USAGE,
+                           "id %d is not in the model: its "
+                           "ids are 0 to %d",
+                           ids[i], m->info.n_vocab - 1);
     return true;
 }
 
@@ -288,9 +299,11 @@ model_greedy(const struct model *m, const int *ids, size_t n, int *out,
     if (n_new > (size_t)m->info.n_pos ||
         !check_ids(m, ids, n, n + n_new - 1, err))
         return n_new <= (size_t)m->info.n_pos
-            ? false
-            : err_set(err, ERR_USAGE, "%zu new ids are more than this model "
-                      "has positions (%d)", n_new, m->info.n_pos);
+                   ? false
+                   : err_set(err, ERR_USAGE,
+                             "%zu new ids are more than this model "
+                             "has positions (%d)",
+                             n_new, m->info.n_pos);
     s = session_new(m, &opt, err);
     if (!s)
         return false;

@@ -66,7 +66,7 @@ static bool
 is_line(const char *p)
 {
     return strspn(p, "0123456789abcdef") == 64 && p[64] == ' ' &&
-        strspn(p + 65, "0123456789abcdef") == 64 && p[129] == '\n';
+           strspn(p + 65, "0123456789abcdef") == 64 && p[129] == '\n';
 }
 
 /* The cache's text, of whole good lines only; given, perhaps empty. */
@@ -150,7 +150,7 @@ add_file(struct sha256 *s, int fd, const char *name, struct err *err)
     }
     free(buf);
     return n == 0 ||
-        err_errno(err, ERR_MODEL, errno, "%s cannot be read", name);
+           err_errno(err, ERR_MODEL, errno, "%s cannot be read", name);
 }
 
 static bool
@@ -205,5 +205,5 @@ model_hash(const struct model *m, struct model_hashes *out, struct err *err)
     memset(out, 0, sizeof *out);
     snprintf(out->tokenizer, sizeof out->tokenizer, "%s", model_tok_hash(m));
     return hash_config(m, out->config, err) &&
-        hash_weights(m, out->weights, err);
+           hash_weights(m, out->weights, err);
 }

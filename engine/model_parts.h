@@ -10,7 +10,7 @@ struct gpt2;
 struct model { /* constant after model_open() */
     struct model_info info;
     struct gpt2 *net;
-    struct vocab *vocab;         /* NULL: none */
+    struct vocab *vocab; /* NULL: none */
     struct model_config config;
     struct notes notes;          /* ours, then the vocabulary's */
     struct weights_source files; /* open still: the hash reads them */

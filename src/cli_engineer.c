@@ -62,8 +62,7 @@ struct option {
 /* The value of argv[*i] as option o, or NULL when it is another option; a
  * value that is missing sets *status. */
 static bool
-take_option(const struct option *o, int argc, char **argv, int *i,
-            int *status)
+take_option(const struct option *o, int argc, char **argv, int *i, int *status)
 {
     const char *arg = argv[*i];
     size_t n = strlen(o->name);
@@ -96,8 +95,10 @@ read_options(const struct option *options, size_t n, int argc, char **argv)
             if (take_option(&options[k], argc, argv, &i, &status))
                 break;
         if (k == n)
-            return say(USAGE, _("unknown option \"%s\"; jielong --help "
-                                 "lists them"), argv[i]);
+            return say(USAGE,
+                       _("unknown option \"%s\"; jielong --help "
+                         "lists them"),
+                       argv[i]);
     }
     return status;
 }
@@ -234,7 +235,7 @@ encode_line(struct tokens *t, const char *line, size_t len, struct err *err)
         json_init(&j, line, len, 1, err);
         if (json_next(&j) != JSON_STRING)
             return j.type != JSON_ERROR &&
-                err_set(err, ERR_USAGE, "not a JSON string");
+                   err_set(err, ERR_USAGE, "not a JSON string");
         text = json_dup(&j, &n);
         if (json_next(&j) != JSON_END) {
             free(text);
@@ -243,8 +244,8 @@ encode_line(struct tokens *t, const char *line, size_t len, struct err *err)
         line = text;
         len = n;
     }
-    ok = vocab_encode(t->v, line, len, t->special ? VOCAB_SPECIAL : 0, &ids,
-                      &n, err);
+    ok = vocab_encode(t->v, line, len, t->special ? VOCAB_SPECIAL : 0, &ids, &n,
+                      err);
     if (ok) {
         out_ids(&t->out, ids, n, t->json);
         free(ids);
@@ -253,39 +254,45 @@ encode_line(struct tokens *t, const char *line, size_t len, struct err *err)
     return ok;
 }
 
+static bool
+is_separator(char c)
+{
+    return c == ' ' || c == ',' || c == '\t' || c == '\r';
+}
+
 /* "5 7 9" or "5,7,9". */
 static bool
 parse_ids(const char *s, size_t len, int **ids, size_t *n, struct err *err)
 {
-    size_t i = 0, cap = 0, digits;
+    size_t i = 0, cap = 0, end;
     long v;
 
     *ids = NULL;
     *n = 0;
     while (i < len) {
-        if (strchr(" ,\t\r", s[i]) && s[i]) {
+        if (is_separator(s[i])) {
             i++;
             continue;
         }
-        for (v = 0, digits = 0; i < len && s[i] >= '0' && s[i] <= '9' &&
-             v <= INT_MAX; i++, digits++)
-            v = 10 * v + (s[i] - '0');
-        if (!digits || v > INT_MAX ||
-            (i < len && (!s[i] || !strchr(" ,\t\r", s[i])))) {
+        for (v = 0, end = i;
+             end < len && s[end] >= '0' && s[end] <= '9' && v <= INT_MAX; end++)
+            v = 10 * v + (s[end] - '0');
+        if (end == i || v > INT_MAX || (end < len && !is_separator(s[end]))) {
             free(*ids);
-            return err_set(err, ERR_USAGE, "ids are whole numbers with spaces "
-                           "or commas between them, not \"%.*s\"",
+            return err_set(err, ERR_USAGE,
+                           "ids are whole numbers with spaces or commas "
+                           "between them, not \"%.*s\"",
                            (int)(len - i > 20 ? 20 : len - i), s + i);
         }
         *ids = mem_grow(*ids, &cap, *n + 1, sizeof **ids);
         (*ids)[(*n)++] = (int)v;
+        i = end;
     }
     return true;
 }
 
 static bool
-parse_json_ids(const char *s, size_t len, int **ids, size_t *n,
-               struct err *err)
+parse_json_ids(const char *s, size_t len, int **ids, size_t *n, struct err *err)
 {
     size_t cap = 0;
     struct json j;
@@ -303,7 +310,7 @@ parse_json_ids(const char *s, size_t len, int **ids, size_t *n,
     }
     free(*ids);
     return j.type != JSON_ERROR &&
-        err_set(err, ERR_USAGE, "not a JSON array of ids");
+           err_set(err, ERR_USAGE, "not a JSON array of ids");
 }
 
 static bool
@@ -431,14 +438,16 @@ cli_tokens(int argc, char **argv)
     struct vocab *own = NULL;
     struct model *m = NULL;
     struct err err = { 0 };
-    int status = read_options(options, sizeof options / sizeof *options, argc,
-                              argv);
+    int status =
+        read_options(options, sizeof options / sizeof *options, argc, argv);
 
     if (status != OK)
         return status;
     if (!t.model && !t.vocab)
-        return say(USAGE, _("%s: name a tokenizer with -m MODEL or --vocab "
-                             "FOLDER"), "tokens");
+        return say(USAGE,
+                   _("%s: name a tokenizer with -m MODEL or --vocab "
+                     "FOLDER"),
+                   "tokens");
     if (t.model) {
         char *path = paths_find_model(t.model);
 
@@ -545,8 +554,8 @@ cli_logits(int argc, char **argv)
         { "--ids", NULL, &ids_text, NULL },
         { "--greedy", NULL, &greedy, NULL },
     };
-    int status = read_options(options, sizeof options / sizeof *options, argc,
-                              argv);
+    int status =
+        read_options(options, sizeof options / sizeof *options, argc, argv);
     struct err err = { 0 };
     size_t n, n_new = 0;
     int *ids;
@@ -556,11 +565,15 @@ cli_logits(int argc, char **argv)
     if (!model || !ids_text)
         return say(USAGE, _("%s needs -m MODEL and --ids 5,7,9"), "logits");
     if (greedy && !read_count(greedy, &n_new))
-        return say(USAGE, _("--greedy takes a number of ids from 1 on, not "
-                             "\"%s\""), greedy);
+        return say(USAGE,
+                   _("--greedy takes a number of ids from 1 on, not "
+                     "\"%s\""),
+                   greedy);
     if (!greedy && isatty(STDOUT_FILENO))
-        return say(USAGE, _("%s writes raw numbers: lead standard output "
-                             "into a file or a program"), "logits");
+        return say(USAGE,
+                   _("%s writes raw numbers: lead standard output "
+                     "into a file or a program"),
+                   "logits");
     if (!parse_ids(ids_text, strlen(ids_text), &ids, &n, &err))
         return tell("--ids", &err);
     if (n == 0)

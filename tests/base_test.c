@@ -1,4 +1,6 @@
 /* tests/base_test.c  Messages, memory, files, sums. */
+#include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,14 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <cmocka.h>
 
 #include "engine/base/crc32c.h"
 #include "engine/base/err.h"
@@ -51,7 +51,8 @@ messages_are_safe_to_show(void **state)
     size_t i;
     char longer[4000];
 
-    err_set(&e, ERR_MODEL, "a\x1b[31m\nb\x7f\xff\xC2\x9B\xE2\x80\xAE"
+    err_set(&e, ERR_MODEL,
+            "a\x1b[31m\nb\x7f\xff\xC2\x9B\xE2\x80\xAE"
             "\xE6\x8E\xA5z");
     assert_string_equal(e.msg, "a?[31m?b????\xE6\x8E\xA5z");
     for (i = 0; i + 3 < sizeof longer; i += 3)
@@ -81,8 +82,9 @@ exit_statuses(void **state)
 static void
 large_blocks(void **state)
 {
-    static const size_t sizes[] = { 0, 1, 63, 64, 4096, (2 << 20) - 64,
-                                    2 << 20, (5 << 20) + 3 };
+    static const size_t sizes[] = {
+        0, 1, 63, 64, 4096, (2 << 20) - 64, 2 << 20, (5 << 20) + 3
+    };
     struct err e = { 0 };
     size_t i, k;
 
@@ -208,9 +210,9 @@ crc32c_vectors(void **state)
         assert_int_equal(crc32c_by_table(0, big, n), all);
         assert_int_equal(crc32c(crc32c(0, big, n / 3), big + n / 3, n - n / 3),
                          all);
-        assert_int_equal(
-            crc32c_by_table(crc32c(0, big, n / 3), big + n / 3, n - n / 3),
-            all);
+        assert_int_equal(crc32c_by_table(crc32c(0, big, n / 3), big + n / 3,
+                                         n - n / 3),
+                         all);
     }
 }
 
@@ -379,7 +381,9 @@ a_failed_write_changes_nothing(void **state)
         signal(SIGXFSZ, SIG_IGN);
         setrlimit(RLIMIT_FSIZE, &lim);
         _exit(!file_replace(at("old"), big, sizeof big, &e) &&
-              strstr(e.msg, "untouched") ? 0 : 1);
+                      strstr(e.msg, "untouched")
+                  ? 0
+                  : 1);
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);

@@ -45,8 +45,7 @@ good_texts(void **state)
         { "{}", "{}." },
         { " [ ] \r\n\t", "[]." },
         { "[1,-0,2.5,1e3,1E-2,-7]", "[iinnni]." },
-        { "{\"a\":{\"b\":[true,false,null]},\"c\":\"\"}",
-          "{k{k[tf0]}ks}." },
+        { "{\"a\":{\"b\":[true,false,null]},\"c\":\"\"}", "{k{k[tf0]}ks}." },
         { "\"x\"", "s." },
         { "17", "i." },
         { "9223372036854775807", "i." },
@@ -60,9 +59,8 @@ good_texts(void **state)
     size_t i;
 
     for (i = 0; i < sizeof rows / sizeof *rows; i++)
-        assert_string_equal(
-            shape(rows[i].text, strlen(rows[i].text), 0, &err),
-            rows[i].shape);
+        assert_string_equal(shape(rows[i].text, strlen(rows[i].text), 0, &err),
+                            rows[i].shape);
     assert_int_equal(err.kind, ERR_NONE);
 }
 
@@ -70,15 +68,64 @@ static void
 bad_texts(void **state)
 {
     static const char *rows[] = {
-        "", " ", "{", "[", "}", "]", "[1", "[1,", "[1,]", "[,1]", "[1 2]",
-        "{\"a\"", "{\"a\":", "{\"a\":1", "{\"a\":1,", "{\"a\":1,}", "{a:1}",
-        "{\"a\" 1}", "{1:2}", "{\"a\":1]", "[1}", "01", "-", "+1", ".5", "1.",
-        "1e", "1e+", "0x10", "NaN", "Infinity", "tru", "nul", "True", "'a'",
-        "\"", "\"a", "\"\\", "\"\\x\"", "\"\\u12\"", "\"\\u12g4\"",
-        "\"\\ud800\"", "\"\\ud800\\u0041\"", "\"\\udc00\"", "\"a\nb\"",
-        "\"a\x01\"", "\"\xC0\xAF\"", "\"\xED\xA0\x80\"", "\"\xF4\x90\x80\x80\"",
-        "\"\xE4\xBD\"", "\"\x80\"", "\xEF\xBB\xBF{}", "1 2", "{} {}",
-        "[1]//x", "1e999", "\"\\ud83d\\u\"", "\"\\u\"",
+        "",
+        " ",
+        "{",
+        "[",
+        "}",
+        "]",
+        "[1",
+        "[1,",
+        "[1,]",
+        "[,1]",
+        "[1 2]",
+        "{\"a\"",
+        "{\"a\":",
+        "{\"a\":1",
+        "{\"a\":1,",
+        "{\"a\":1,}",
+        "{a:1}",
+        "{\"a\" 1}",
+        "{1:2}",
+        "{\"a\":1]",
+        "[1}",
+        "01",
+        "-",
+        "+1",
+        ".5",
+        "1.",
+        "1e",
+        "1e+",
+        "0x10",
+        "NaN",
+        "Infinity",
+        "tru",
+        "nul",
+        "True",
+        "'a'",
+        "\"",
+        "\"a",
+        "\"\\",
+        "\"\\x\"",
+        "\"\\u12\"",
+        "\"\\u12g4\"",
+        "\"\\ud800\"",
+        "\"\\ud800\\u0041\"",
+        "\"\\udc00\"",
+        "\"a\nb\"",
+        "\"a\x01\"",
+        "\"\xC0\xAF\"",
+        "\"\xED\xA0\x80\"",
+        "\"\xF4\x90\x80\x80\"",
+        "\"\xE4\xBD\"",
+        "\"\x80\"",
+        "\xEF\xBB\xBF{}",
+        "1 2",
+        "{} {}",
+        "[1]//x",
+        "1e999",
+        "\"\\ud83d\\u\"",
+        "\"\\u\"",
     };
     struct err err;
     size_t i;
@@ -197,10 +244,9 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(good_texts),    cmocka_unit_test(bad_texts),
-        cmocka_unit_test(truncated_texts),
-        cmocka_unit_test(depth_is_limited), cmocka_unit_test(values),
-        cmocka_unit_test(skipping),
+        cmocka_unit_test(good_texts),      cmocka_unit_test(bad_texts),
+        cmocka_unit_test(truncated_texts), cmocka_unit_test(depth_is_limited),
+        cmocka_unit_test(values),          cmocka_unit_test(skipping),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

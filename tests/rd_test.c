@@ -13,7 +13,7 @@
 static void
 gets_little_endian(void **state)
 {
-    static const unsigned char b[] = { 1, 2, 1, 4, 3, 2, 1, 8, 7,
+    static const unsigned char b[] = { 1, 2, 1, 4, 3, 2, 1,   8,  7,
                                        6, 5, 4, 3, 2, 1, 'x', 'y' };
     struct rd r;
 
@@ -91,12 +91,18 @@ varints(void **state)
         { { 0x7F }, 1, true, 127 },
         { { 0x80, 1 }, 2, true, 128 },
         { { 0xAC, 2 }, 2, true, 300 },
-        { { 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1 }, 10,
-          true, UINT64_MAX },
-        { { 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 2 }, 10,
-          false, 0 },
+        { { 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1 },
+          10,
+          true,
+          UINT64_MAX },
+        { { 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 2 },
+          10,
+          false,
+          0 },
         { { 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0 },
-          11, false, 0 },
+          11,
+          false,
+          0 },
         { { 0x80 }, 1, false, 0 },
     };
     size_t i;

@@ -3,14 +3,13 @@
 #ifndef JIELONG_TINY_MODELS_H
 #define JIELONG_TINY_MODELS_H
 
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 

@@ -9,7 +9,7 @@
 #include <pthread.h>
 #include <string.h>
 #if defined(__x86_64__)
-#include <nmmintrin.h>
+#    include <nmmintrin.h>
 #endif
 
 #define POLYNOMIAL 0x82F63B78u /* reflected */
@@ -45,7 +45,7 @@ crc32c_by_table(uint32_t prev, const void *data, size_t len)
     pthread_once(&table_once, table_fill);
     for (; len >= 8; len -= 8, p += 8) {
         c ^= (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 |
-            (uint32_t)p[3] << 24;
+             (uint32_t)p[3] << 24;
         c = table[7][c & 0xFF] ^ table[6][c >> 8 & 0xFF] ^
             table[5][c >> 16 & 0xFF] ^ table[4][c >> 24] ^ table[3][p[4]] ^
             table[2][p[5]] ^ table[1][p[6]] ^ table[0][p[7]];

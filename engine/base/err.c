@@ -23,8 +23,7 @@ is_unsafe(const unsigned char *s, size_t n)
     if (n == 2)
         return s[0] == 0xC2 && s[1] < 0xA0;
     if (n == 3 && s[0] == 0xE2 && s[1] == 0x80)
-        return (s[2] >= 0x8B && s[2] <= 0x8F) ||
-            (s[2] >= 0xA8 && s[2] <= 0xAE);
+        return (s[2] >= 0x8B && s[2] <= 0x8F) || (s[2] >= 0xA8 && s[2] <= 0xAE);
     if (n == 3 && s[0] == 0xE2 && s[1] == 0x81)
         return s[2] >= 0xA0 && s[2] <= 0xAF;
     return n == 3 && s[0] == 0xEF && s[1] == 0xBB && s[2] == 0xBF;
@@ -101,8 +100,8 @@ err_wrap(struct err *err, const char *fmt, ...)
 }
 
 bool
-err_errno(struct err *err, enum err_kind kind, int errno_value,
-          const char *fmt, ...)
+err_errno(struct err *err, enum err_kind kind, int errno_value, const char *fmt,
+          ...)
 {
     char why[128], after[sizeof why + 2];
     va_list ap;

@@ -42,8 +42,8 @@ file_read_fd(int fd, const char *name, size_t max, char **data, size_t *len,
         return err_set(err, ERR_FAILED, "%s is not a regular file", name);
     if ((uintmax_t)st.st_size > max)
         return err_set(err, ERR_FAILED,
-                       "%s has %ju bytes, more than the %zu allowed here",
-                       name, (uintmax_t)st.st_size, max);
+                       "%s has %ju bytes, more than the %zu allowed here", name,
+                       (uintmax_t)st.st_size, max);
     cap = (size_t)st.st_size + 1; /* one more: has it grown meanwhile? */
     p = malloc(cap + 1);
     if (!p)
@@ -102,8 +102,10 @@ file_pread(int fd, void *buf, size_t len, size_t offset, const char *name,
             return err_errno(err, ERR_FAILED, errno,
                              "%s cannot be read at byte %zu", name, offset);
         if (got == 0)
-            return err_set(err, ERR_FAILED, "%s ends at byte %zu, where %zu "
-                           "more were expected", name, offset, len);
+            return err_set(err, ERR_FAILED,
+                           "%s ends at byte %zu, where %zu "
+                           "more were expected",
+                           name, offset, len);
         p += got;
         offset += (size_t)got;
         len -= (size_t)got;
@@ -223,7 +225,7 @@ rewrite_in_place(const char *path, const void *data, size_t len)
     if (fd < 0)
         return false;
     ok = file_write_all(fd, data, len, NULL) &&
-        ftruncate(fd, (off_t)len) == 0 && fsync(fd) == 0;
+         ftruncate(fd, (off_t)len) == 0 && fsync(fd) == 0;
     e = errno;
     close(fd);
     errno = e;
@@ -232,8 +234,8 @@ rewrite_in_place(const char *path, const void *data, size_t len)
 
 /* path is no link; old is NULL when there is no file yet. */
 static bool
-replace(const char *path, const struct stat *old, const void *data,
-        size_t len, struct err *err)
+replace(const char *path, const struct stat *old, const void *data, size_t len,
+        struct err *err)
 {
     char *dir = folder_of(path), *tmp = NULL;
     bool ok = false, keep_inode;
@@ -271,8 +273,10 @@ replace(const char *path, const struct stat *old, const void *data,
         if (e == EACCES || e == EROFS || e == EPERM || e == ETXTBSY) {
             err_errno(err, ERR_FAILED, e, "%s cannot be written", path);
         } else {
-            err_errno(err, ERR_FAILED, e, "%s cannot be rewritten whole (its "
-                      "new text is in %s)", path, tmp);
+            err_errno(err, ERR_FAILED, e,
+                      "%s cannot be rewritten whole (its "
+                      "new text is in %s)",
+                      path, tmp);
             free(tmp);
             tmp = NULL;
         }
@@ -301,8 +305,8 @@ file_replace(const char *path, const void *data, size_t len, struct err *err)
         if (errno == ENOENT)
             ok = replace(real, NULL, data, len, err);
         else
-            ok = err_errno(err, ERR_FAILED, errno, "%s cannot be written",
-                           real);
+            ok =
+                err_errno(err, ERR_FAILED, errno, "%s cannot be written", real);
     } else if (!S_ISREG(st.st_mode)) {
         ok = err_set(err, ERR_FAILED, "%s is %s and is not written over", real,
                      S_ISDIR(st.st_mode) ? "a folder"

@@ -160,7 +160,7 @@ number_value(struct json *j, size_t at, size_t n, bool whole)
 
     for (k += minus; fits && k < at + n; k++)
         fits = !__builtin_mul_overflow(v, 10, &v) &&
-            !__builtin_sub_overflow(v, j->p[k] - '0', &v);
+               !__builtin_sub_overflow(v, j->p[k] - '0', &v);
     if (fits && !minus)
         fits = !__builtin_sub_overflow(0, v, &v);
     if (fits) {
@@ -224,9 +224,9 @@ scan_word(struct json *j)
     static const struct {
         const char *text;
         enum json_type type;
-    } words[] = {
-        { "true", JSON_TRUE }, { "false", JSON_FALSE }, { "null", JSON_NULL }
-    };
+    } words[] = { { "true", JSON_TRUE },
+                  { "false", JSON_FALSE },
+                  { "null", JSON_NULL } };
     size_t i, n;
 
     for (i = 0; i < sizeof words / sizeof *words; i++) {
@@ -326,8 +326,9 @@ json_next(struct json *j)
         return close_level(j);
     if (j->state == WANT_COMMA) {
         if (j->pos >= j->len || c != ',')
-            return fail(j, j->pos, j->pos >= j->len ? "the text ends too early"
-                        : "no comma between two values");
+            return fail(j, j->pos,
+                        j->pos >= j->len ? "the text ends too early"
+                                         : "no comma between two values");
         j->pos++;
         skip_space(j);
         j->at = j->pos;

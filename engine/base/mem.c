@@ -20,15 +20,15 @@
 #define HUGE_PAGE  ((size_t)2 << 20)
 
 #ifndef __has_feature
-#define __has_feature(x) 0
+#    define __has_feature(x) 0
 #endif
 #if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
-#define MAP_FROM ((size_t)1 << 36) /* beyond it the heap would abort */
+#    define MAP_FROM ((size_t)1 << 36) /* beyond it the heap would abort */
 #else
-#define MAP_FROM HUGE_PAGE /* blocks from this size on are mapped */
+#    define MAP_FROM HUGE_PAGE /* blocks from this size on are mapped */
 #endif
 
-struct big { /* at the head of a large block */
+struct big {        /* at the head of a large block */
     size_t map_len; /* 0: from the heap */
 };
 
@@ -154,8 +154,10 @@ mem_big(size_t n, size_t size, const char *what, struct err *err)
     size_t bytes;
 
     if (__builtin_mul_overflow(n, size, &bytes) || bytes > SIZE_MAX / 4) {
-        err_set(err, ERR_MEMORY, "%s: %zu elements of %zu bytes are more "
-                "than any memory holds", what, n, size);
+        err_set(err, ERR_MEMORY,
+                "%s: %zu elements of %zu bytes are more "
+                "than any memory holds",
+                what, n, size);
         return NULL;
     }
     if (bytes >= MAP_FROM) {
@@ -170,8 +172,10 @@ mem_big(size_t n, size_t size, const char *what, struct err *err)
         }
     }
     if (!p)
-        err_set(err, ERR_MEMORY, "%s needs %zu bytes of memory, which the "
-                "system does not give", what, bytes);
+        err_set(err, ERR_MEMORY,
+                "%s needs %zu bytes of memory, which the "
+                "system does not give",
+                what, bytes);
     return p;
 }
 

@@ -18,12 +18,12 @@
 #define CONFIG_MAX ((size_t)16 << 20)
 
 enum key_kind {
-    COUNT,   /* a positive integer, null: absent */
-    TOKEN,   /* an integer or a list of them (the first counts), null */
-    SWITCH,  /* true, false, null: the default */
+    COUNT,  /* a positive integer, null: absent */
+    TOKEN,  /* an integer or a list of them (the first counts), null */
+    SWITCH, /* true, false, null: the default */
     EPSILON,
     ACTIVATION,
-    REFUSED  /* anything but null and false */
+    REFUSED /* anything but null and false */
 };
 
 #define AT(member) offsetof(struct model_config, member)
@@ -32,8 +32,8 @@ static const struct key {
     const char *name;
     enum key_kind kind;
     size_t at;
-    bool generation;  /* also looked for in generation_config.json */
-    const char *why;  /* REFUSED */
+    bool generation; /* also looked for in generation_config.json */
+    const char *why; /* REFUSED */
 } keys[] = {
     { "n_head", COUNT, AT(n_head), false, NULL },
     { "num_attention_heads", COUNT, AT(n_head), false, NULL },
@@ -99,7 +99,7 @@ read_token(struct json *j, const struct key *k, int64_t *out, struct err *err)
             json_next(j);
         if (j->type != JSON_ARRAY_END)
             return j->type != JSON_ERROR &&
-                wrong(k, err, "a token's number or a list of them");
+                   wrong(k, err, "a token's number or a list of them");
     } else if (j->type == JSON_INT) {
         v = j->i;
     } else {
@@ -179,7 +179,7 @@ parse(const char *text, size_t len, bool generation, struct model_config *c,
     json_init(&j, text, len, 16, err);
     if (json_next(&j) != JSON_OBJECT)
         return j.type != JSON_ERROR &&
-            err_set(err, ERR_MODEL, "the file is not a JSON object");
+               err_set(err, ERR_MODEL, "the file is not a JSON object");
     while (json_next(&j) == JSON_KEY) {
         for (i = 0; i < n; i++)
             if ((!generation || keys[i].generation) &&
@@ -219,10 +219,20 @@ config_read(const char *dir, struct model_config *c, struct err *err)
     bool generation;
 
     *c = (struct model_config){
-        .n_head = -1, .n_embd = -1, .n_layer = -1, .n_positions = -1,
-        .n_ctx = -1, .n_inner = -1, .vocab_size = -1, .act = ACT_GELU_TANH,
-        .ln_eps = 1e-5, .scale_attn = true, .tie = true, .bos = -1, .eos = -1,
+        .n_head = -1,
+        .n_embd = -1,
+        .n_layer = -1,
+        .n_positions = -1,
+        .n_ctx = -1,
+        .n_inner = -1,
+        .vocab_size = -1,
+        .act = ACT_GELU_TANH,
+        .ln_eps = 1e-5,
+        .scale_attn = true,
+        .tie = true,
+        .bos = -1,
+        .eos = -1,
     };
     return read_file(dir, "config.json", false, c, &c->present, err) &&
-        read_file(dir, "generation_config.json", true, c, &generation, err);
+           read_file(dir, "generation_config.json", true, c, &generation, err);
 }

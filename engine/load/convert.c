@@ -11,11 +11,11 @@
 #include <stdint.h>
 #include <string.h>
 #if defined(__x86_64__)
-#include <immintrin.h>
+#    include <immintrin.h>
 #endif
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "the readers of tensors expect a little-endian machine"
+#    error "the readers of tensors expect a little-endian machine"
 #endif
 
 #define PIECE 256 /* elements between two looks at `seen` */
@@ -113,8 +113,8 @@ piece_f16c(const unsigned char *p, size_t n, float *out)
 
     for (i = 0; i + 8 <= n; i += 8) {
         h = _mm_loadu_si128((const __m128i *)(p + 2 * i));
-        seen = _mm_or_si128(
-            seen, _mm_cmpeq_epi16(_mm_and_si128(h, exponent), exponent));
+        seen = _mm_or_si128(seen, _mm_cmpeq_epi16(_mm_and_si128(h, exponent),
+                                                  exponent));
         _mm256_storeu_ps(out + i, _mm256_cvtph_ps(h));
     }
     return _mm_movemask_epi8(seen) == 0 && piece_f16(p + 2 * i, n - i, out + i);

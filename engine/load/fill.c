@@ -28,7 +28,7 @@ struct job {
     size_t tensor, from, to; /* rows */
     bool transposed;
     float *out;
-    size_t bytes;            /* in the file */
+    size_t bytes; /* in the file */
 };
 
 struct fill {
@@ -69,22 +69,25 @@ enough_memory(size_t floats, struct err *err)
     size_t bytes;
 
     if (!rd_mul(floats, sizeof(float), &bytes))
-        return err_set(err, ERR_MEMORY, "the weights are larger than any "
+        return err_set(err, ERR_MEMORY,
+                       "the weights are larger than any "
                        "memory");
     want = (uint64_t)bytes + SPARE;
     if (have == 0 || want <= have)
         return true;
-    return err_set(err, ERR_MEMORY, "the weights need %" PRIu64 " MB of "
+    return err_set(err, ERR_MEMORY,
+                   "the weights need %" PRIu64 " MB of "
                    "memory, %" PRIu64 " MB are free: close other programs or "
-                   "take a smaller model", want >> 20, have >> 20);
+                   "take a smaller model",
+                   want >> 20, have >> 20);
 }
 
 /* --- the block --- */
 
 struct layout { /* walks the parts in order; with base NULL it only counts */
     float *base;
-    size_t at;      /* floats so far, with the gaps */
-    size_t params;  /* without */
+    size_t at;     /* floats so far, with the gaps */
+    size_t params; /* without */
     bool ok;
 };
 
@@ -119,8 +122,12 @@ add_jobs(struct fill *f, size_t i, float *out, bool transposed)
         to = rows - from > step ? from + step : rows;
         f->job = mem_grow(f->job, &f->cap, f->n + 1, sizeof *f->job);
         f->job[f->n++] = (struct job){
-            .tensor = i, .from = from, .to = to, .transposed = transposed,
-            .out = out, .bytes = (size_t)(e->bytes / rows * (to - from)),
+            .tensor = i,
+            .from = from,
+            .to = to,
+            .transposed = transposed,
+            .out = out,
+            .bytes = (size_t)(e->bytes / rows * (to - from)),
         };
         f->total += f->job[f->n - 1].bytes;
     }
@@ -270,12 +277,12 @@ fill_gpt2(const struct plan *p, const struct weights_source *s,
     g->scale_by_layer = c->scale_by_layer;
     g->layer = xcalloc((size_t)p->L, sizeof *g->layer);
     lay_out(&count, p, g, &f);
-    ok = count.ok
-        ? enough_memory(count.at, err)
-        : err_set(err, ERR_MEMORY, "the weights are larger than any memory");
+    ok = count.ok ? enough_memory(count.at, err)
+                  : err_set(err, ERR_MEMORY,
+                            "the weights are larger than any memory");
     if (ok) {
-        g->block = real.base = mem_big(count.at, sizeof(float), "the model",
-                                       err);
+        g->block = real.base =
+            mem_big(count.at, sizeof(float), "the model", err);
         ok = g->block != NULL;
     }
     if (ok) {

@@ -13,7 +13,7 @@
 
 #include "engine/base/mem.h"
 
-#define SIZE_LIMIT ((uint64_t)1 << 24) /* any one of V, P, D, F */
+#define SIZE_LIMIT  ((uint64_t)1 << 24) /* any one of V, P, D, F */
 #define NAMES_SHOWN 10
 
 /* --- notes --- */
@@ -72,7 +72,7 @@ static const struct {
     int rank;
     bool in_layer, prefix;
 } ignored[] = {
-    { "attn.bias", 4, true, false },       /* the causal mask */
+    { "attn.bias", 4, true, false }, /* the causal mask */
     { "attn.masked_bias", -1, true, false },
     { "position_ids", -1, false, false },
     { "multiple_choice_head.", -1, false, true },
@@ -123,9 +123,9 @@ after(const char *s, const char *prefix)
 static bool
 is_inner(const char *s)
 {
-    static const char *const parts[] = { "wte.", "wpe.", "h.", "ln_f.",
-                                         "tokens_embed.",
-                                         "positions_embed." };
+    static const char *const parts[] = {
+        "wte.", "wpe.", "h.", "ln_f.", "tokens_embed.", "positions_embed."
+    };
     size_t i;
 
     for (i = 0; i < sizeof parts / sizeof *parts; i++)
@@ -221,11 +221,11 @@ place(struct collect *c, size_t *where, size_t i)
     }
     if (!weights_equal(c->s, *where, i, &equal, c->err))
         return false;
-    return equal ||
-        err_set(c->err, ERR_MODEL, "tensors %s and %s are the same part of "
-                "the model with different contents",
-                tensor_name(&c->s->table, *where),
-                tensor_name(&c->s->table, i));
+    return equal || err_set(c->err, ERR_MODEL,
+                            "tensors %s and %s are the same part of "
+                            "the model with different contents",
+                            tensor_name(&c->s->table, *where),
+                            tensor_name(&c->s->table, i));
 }
 
 static bool
@@ -236,8 +236,8 @@ collect_one(struct collect *c, size_t i)
         const char *name;
         size_t *where;
     } top[] = {
-        { "wte.weight", &c->p->wte },     { "wpe.weight", &c->p->wpe },
-        { "ln_f.weight", &c->p->lnf_g },  { "ln_f.bias", &c->p->lnf_b },
+        { "wte.weight", &c->p->wte },      { "wpe.weight", &c->p->wpe },
+        { "ln_f.weight", &c->p->lnf_g },   { "ln_f.bias", &c->p->lnf_b },
         { "lm_head.weight", &c->p->head }, { "lm_head.bias", &c->head_bias },
     };
     bool in_layer;
@@ -252,8 +252,7 @@ collect_one(struct collect *c, size_t i)
         if (strcmp(name, top[k].name) == 0)
             return place(c, top[k].where, i);
     in_layer = layer_name(name, &layer, &rest);
-    if (is_ignored(in_layer ? rest : name, in_layer,
-                   c->s->table.v[i].rank))
+    if (is_ignored(in_layer ? rest : name, in_layer, c->s->table.v[i].rank))
         return true;
     slot = in_layer ? slot_find(rest) : -1;
     if (slot >= 0 && layer < (size_t)c->p->L)
@@ -277,8 +276,10 @@ count_layers(struct plan *p, const struct weights_source *s, struct err *err)
     if (most == 0)
         return err_set(err, ERR_MODEL, "the file holds no layers (h.0. ...)");
     if (most > s->table.n) /* each layer has a dozen tensors */
-        return err_set(err, ERR_MODEL, "the file names layer %zu but not all "
-                       "before it", most - 1);
+        return err_set(err, ERR_MODEL,
+                       "the file names layer %zu but not all "
+                       "before it",
+                       most - 1);
     p->L = (int)most;
     return true;
 }
@@ -363,7 +364,7 @@ static bool
 need(size_t i, const char *name, struct err *err)
 {
     return i != PLAN_NONE ||
-        err_set(err, ERR_MODEL, "tensor %s is missing", name);
+           err_set(err, ERR_MODEL, "tensor %s is missing", name);
 }
 
 /* Rank 2 and no size absurd. */
@@ -376,8 +377,10 @@ is_matrix(const struct weights_source *s, size_t i, struct err *err)
     if (e->rank == 2 && e->dim[0] > 0 && e->dim[1] > 0 &&
         e->dim[0] <= SIZE_LIMIT && e->dim[1] <= SIZE_LIMIT)
         return true;
-    return err_set(err, ERR_MODEL, "tensor %s has the shape %s, which cannot "
-                   "be", tensor_name(&s->table, i),
+    return err_set(err, ERR_MODEL,
+                   "tensor %s has the shape %s, which cannot "
+                   "be",
+                   tensor_name(&s->table, i),
                    tensor_shape(e, shape, sizeof shape));
 }
 
@@ -415,7 +418,7 @@ may_lack(const struct plan *p, bool any_bias, enum plan_slot slot)
     if (slot == SLOT_LN1_B || slot == SLOT_LN2_B)
         return true;
     return !any_bias && slots[slot].cols == '1' && slot != SLOT_LN1_G &&
-        slot != SLOT_LN2_G;
+           slot != SLOT_LN2_G;
 }
 
 static bool
@@ -428,7 +431,7 @@ check_layers(const struct plan *p, const struct weights_source *s,
 
     for (l = 0; l < (size_t)p->L; l++)
         any_bias |= p->layer[l][SLOT_QKV_B] != PLAN_NONE ||
-            p->layer[l][SLOT_FC_B] != PLAN_NONE;
+                    p->layer[l][SLOT_FC_B] != PLAN_NONE;
     for (l = 0; l < (size_t)p->L; l++)
         for (k = 0; k < SLOT_COUNT; k++) {
             i = p->layer[l][k];
@@ -478,12 +481,14 @@ check_head(struct collect *c, const struct model_config *cfg)
             !is_all_zero(c->s, c->head_bias, &zero, c->err))
             return false;
         if (!zero)
-            return err_set(c->err, ERR_MODEL, "the output has a bias "
+            return err_set(c->err, ERR_MODEL,
+                           "the output has a bias "
                            "(lm_head.bias), which GPT-2 has not");
     }
     if (p->head == PLAN_NONE) {
         if (cfg->present && !cfg->tie)
-            notes_add(c->notes, "config.json says that the output matrix is "
+            notes_add(c->notes,
+                      "config.json says that the output matrix is "
                       "one of its own, but the file has none: the embedding "
                       "is used");
         return true;
@@ -495,7 +500,7 @@ check_head(struct collect *c, const struct model_config *cfg)
         p->head = PLAN_NONE;
     else if (cfg->tie)
         notes_add(c->notes, "the file has an output matrix of its own: it is "
-                  "used, although config.json does not say so");
+                            "used, although config.json does not say so");
     return true;
 }
 
@@ -506,39 +511,52 @@ check_config(struct plan *p, const struct model_config *c, struct notes *n,
              struct err *err)
 {
     if (c->n_embd >= 0 && c->n_embd != p->D)
-        return err_set(err, ERR_MODEL, "config.json says n_embd %lld, the "
+        return err_set(err, ERR_MODEL,
+                       "config.json says n_embd %lld, the "
                        "weights are %d wide: it belongs to another model",
                        (long long)c->n_embd, p->D);
     if (c->n_layer > p->L)
-        return err_set(err, ERR_MODEL, "config.json says %lld layers, the "
+        return err_set(err, ERR_MODEL,
+                       "config.json says %lld layers, the "
                        "file holds %d: it is incomplete",
                        (long long)c->n_layer, p->L);
     if (c->n_layer >= 0 && c->n_layer < p->L)
-        notes_add(n, "config.json says %lld layers, the file holds %d: all "
-                  "are used", (long long)c->n_layer, p->L);
+        notes_add(n,
+                  "config.json says %lld layers, the file holds %d: all "
+                  "are used",
+                  (long long)c->n_layer, p->L);
     if (c->vocab_size >= 0 && (c->vocab_size > (int64_t)p->V + 64 ||
                                c->vocab_size < (int64_t)p->V - 64))
-        notes_add(n, "config.json says %lld tokens, the weights have %d rows: "
-                  "the rows count", (long long)c->vocab_size, p->V);
+        notes_add(n,
+                  "config.json says %lld tokens, the weights have %d rows: "
+                  "the rows count",
+                  (long long)c->vocab_size, p->V);
     if (c->n_inner >= 0 && c->n_inner != p->F)
-        notes_add(n, "config.json says n_inner %lld, the weights have %d: "
-                  "the weights count", (long long)c->n_inner, p->F);
+        notes_add(n,
+                  "config.json says n_inner %lld, the weights have %d: "
+                  "the weights count",
+                  (long long)c->n_inner, p->F);
     p->P_used = c->n_ctx >= 0 && c->n_ctx < p->P ? (int)c->n_ctx : p->P;
     if (c->n_head >= 0) {
         if (c->n_head > p->D || p->D % c->n_head != 0)
-            return err_set(err, ERR_MODEL, "config.json says %lld heads, "
+            return err_set(err, ERR_MODEL,
+                           "config.json says %lld heads, "
                            "which do not divide the width %d",
                            (long long)c->n_head, p->D);
         p->H = (int)c->n_head;
         return true;
     }
     if (p->D % 64 != 0)
-        return err_set(err, ERR_MODEL, "the number of heads is nowhere said "
+        return err_set(err, ERR_MODEL,
+                       "the number of heads is nowhere said "
                        "(n_head in config.json) and cannot be guessed for "
-                       "the width %d", p->D);
+                       "the width %d",
+                       p->D);
     p->H = p->D / 64;
-    notes_add(n, "config.json does not say how many heads there are: %d are "
-              "taken, as in every GPT-2 of OpenAI", p->H);
+    notes_add(n,
+              "config.json does not say how many heads there are: %d are "
+              "taken, as in every GPT-2 of OpenAI",
+              p->H);
     return true;
 }
 
@@ -564,8 +582,9 @@ bool
 plan_gpt2(struct plan *p, const struct weights_source *s,
           const struct model_config *cfg, struct notes *notes, struct err *err)
 {
-    struct collect c = { .p = p, .s = s, .notes = notes, .err = err,
-                         .head_bias = PLAN_NONE };
+    struct collect c = {
+        .p = p, .s = s, .notes = notes, .err = err, .head_bias = PLAN_NONE
+    };
 
     memset(p, 0, sizeof *p);
     p->wte = p->wpe = p->lnf_g = p->lnf_b = p->head = PLAN_NONE;
@@ -575,14 +594,15 @@ plan_gpt2(struct plan *p, const struct weights_source *s,
         return false;
     if (p->lnf_b == PLAN_NONE && !p->linear)
         return need(p->lnf_b, "ln_f.bias", err);
-    if (p->lnf_b != PLAN_NONE &&
-        !has_shape(s, p->lnf_b, (size_t)p->D, 0, err))
+    if (p->lnf_b != PLAN_NONE && !has_shape(s, p->lnf_b, (size_t)p->D, 0, err))
         return false;
     if (!check_config(p, cfg, notes, err) || !check_head(&c, cfg))
         return false;
     if (c.n_unknown > 0)
-        notes_add(notes, "%zu tensors are not part of GPT-2 and were left "
-                  "out (%s%s)", c.n_unknown, tensor_name(&s->table, c.unknown),
+        notes_add(notes,
+                  "%zu tensors are not part of GPT-2 and were left "
+                  "out (%s%s)",
+                  c.n_unknown, tensor_name(&s->table, c.unknown),
                   c.n_unknown > 1 ? ", ..." : "");
     if (s->n_unlisted > 0)
         notes_add(notes, "%zu tensors are not in the index and were left out",

@@ -17,9 +17,19 @@
 #define PLAN_NONE ((size_t)-1) /* no tensor: zeros */
 
 enum plan_slot { /* the parts of a layer, in their order in memory */
-    SLOT_LN1_G, SLOT_LN1_B, SLOT_QKV_W, SLOT_QKV_B, SLOT_O_W, SLOT_O_B,
-    SLOT_LN2_G, SLOT_LN2_B, SLOT_FC_W, SLOT_FC_B, SLOT_PROJ_W, SLOT_PROJ_B,
-    SLOT_COUNT
+                 SLOT_LN1_G,
+                 SLOT_LN1_B,
+                 SLOT_QKV_W,
+                 SLOT_QKV_B,
+                 SLOT_O_W,
+                 SLOT_O_B,
+                 SLOT_LN2_G,
+                 SLOT_LN2_B,
+                 SLOT_FC_W,
+                 SLOT_FC_B,
+                 SLOT_PROJ_W,
+                 SLOT_PROJ_B,
+                 SLOT_COUNT
 };
 
 struct notes { /* things to tell a person once */
@@ -31,11 +41,11 @@ void notes_add(struct notes *n, const char *fmt, ...)
 void notes_free(struct notes *n);
 
 struct plan {
-    int V, P, D, L, H, F;   /* P: rows of wpe */
-    int P_used;             /* positions that may be used: min(P, n_ctx) */
-    bool linear;            /* matrices stand [n_out][n_in] in the file */
+    int V, P, D, L, H, F; /* P: rows of wpe */
+    int P_used;           /* positions that may be used: min(P, n_ctx) */
+    bool linear;          /* matrices stand [n_out][n_in] in the file */
     size_t wte, wpe, lnf_g, lnf_b;
-    size_t head;            /* PLAN_NONE: tied to wte */
+    size_t head;                 /* PLAN_NONE: tied to wte */
     size_t (*layer)[SLOT_COUNT]; /* [L], owned */
 };
 

@@ -27,10 +27,10 @@ static const struct {
     const char *name;
     enum dtype type;
 } known[] = {
-    { "F32", DT_F32 }, { "F16", DT_F16 }, { "BF16", DT_BF16 },
-    { "F64", DT_F64 }, { "I64", DT_I64 }, { "I32", DT_I32 },
-    { "I16", DT_I16 }, { "I8", DT_I8 },   { "U64", DT_U64 },
-    { "U32", DT_U32 }, { "U16", DT_U16 }, { "U8", DT_U8 },
+    { "F32", DT_F32 },   { "F16", DT_F16 }, { "BF16", DT_BF16 },
+    { "F64", DT_F64 },   { "I64", DT_I64 }, { "I32", DT_I32 },
+    { "I16", DT_I16 },   { "I8", DT_I8 },   { "U64", DT_U64 },
+    { "U32", DT_U32 },   { "U16", DT_U16 }, { "U8", DT_U8 },
     { "BOOL", DT_BOOL },
 };
 
@@ -146,9 +146,8 @@ read_tensor(struct json *j, const struct json *key, struct tensor_entry *e,
             return bad_tensor(key, err, "has the same field twice");
         seen |= 1u << i;
         if (!fields[i].read(j, e))
-            return j->type == JSON_ERROR
-                ? false
-                : bad_tensor(key, err, fields[i].what);
+            return j->type == JSON_ERROR ? false
+                                         : bad_tensor(key, err, fields[i].what);
     }
     if (j->type == JSON_ERROR)
         return false;
@@ -189,8 +188,10 @@ add_tensor(struct tensor_table *t, const struct json *key,
     size_t len = json_text(key, name, sizeof name);
 
     if (len == (size_t)-1)
-        return err_set(err, ERR_MODEL, "a tensor's name is longer than %d "
-                       "bytes", LOAD_NAME_MAX);
+        return err_set(err, ERR_MODEL,
+                       "a tensor's name is longer than %d "
+                       "bytes",
+                       LOAD_NAME_MAX);
     return !t || tensor_table_add(t, name, len, e, err);
 }
 
@@ -207,8 +208,8 @@ walk(const char *text, size_t len, struct tensor_table *t, uint32_t file,
     json_init(&j, text, len, 16, err);
     if (json_next(&j) != JSON_OBJECT)
         return j.type == JSON_ERROR
-            ? false
-            : err_set(err, ERR_MODEL, "the header is not an object");
+                   ? false
+                   : err_set(err, ERR_MODEL, "the header is not an object");
     while (json_next(&j) == JSON_KEY) {
         key = j;
         if (json_is(&j, "__metadata__")) {
@@ -260,8 +261,7 @@ check_names(struct tensor_table *t, uint32_t *order, size_t n, struct err *err)
 
     qsort_r(order, n, sizeof *order, by_name, t);
     for (i = 1; i < n; i++)
-        if (strcmp(tensor_name(t, order[i - 1]), tensor_name(t, order[i])) ==
-            0)
+        if (strcmp(tensor_name(t, order[i - 1]), tensor_name(t, order[i])) == 0)
             return err_set(err, ERR_MODEL, "tensor %s stands twice",
                            tensor_name(t, order[i]));
     return true;
@@ -285,19 +285,24 @@ check_cover(struct tensor_table *t, uint32_t *order, size_t n, uint64_t data,
     for (i = 0; i < n; i++) {
         e = &t->v[order[i]];
         if (e->offset != end)
-            return err_set(err, ERR_MODEL, "tensor %s begins at byte %" PRIu64
+            return err_set(err, ERR_MODEL,
+                           "tensor %s begins at byte %" PRIu64
                            " of the data, %s byte %" PRIu64,
                            tensor_name(t, order[i]), e->offset,
                            e->offset < end
                                ? "inside the one before it, which ends at"
-                               : "leaving a hole after", end);
+                               : "leaving a hole after",
+                           end);
         end += e->bytes;
     }
     if (reach > data)
-        return err_set(err, ERR_MODEL, "the file is %" PRIu64 " bytes short: "
-                       "it was cut off, fetch it again", reach - data);
+        return err_set(err, ERR_MODEL,
+                       "the file is %" PRIu64 " bytes short: "
+                       "it was cut off, fetch it again",
+                       reach - data);
     if (reach < data)
-        return err_set(err, ERR_MODEL, "%" PRIu64 " bytes follow the last "
+        return err_set(err, ERR_MODEL,
+                       "%" PRIu64 " bytes follow the last "
                        "tensor: the file is damaged, fetch it again",
                        data - reach);
     return true;
@@ -362,8 +367,10 @@ read_header(int fd, const char *name, size_t *len, uint64_t *data,
         return NULL;
     }
     if (st.st_size < 8) {
-        err_set(err, ERR_MODEL, "%jd bytes are no safetensors file, fetch it "
-                "again", (intmax_t)st.st_size);
+        err_set(err, ERR_MODEL,
+                "%jd bytes are no safetensors file, fetch it "
+                "again",
+                (intmax_t)st.st_size);
         return NULL;
     }
     if (!file_pread(fd, head, 8, 0, name, err))
@@ -371,15 +378,16 @@ read_header(int fd, const char *name, size_t *len, uint64_t *data,
     rd_init(&r, head, 8);
     n = rd_u64(&r);
     if (n > HEADER_MAX || n > (uint64_t)st.st_size - 8) {
-        err_set(err, ERR_MODEL, "the header claims %" PRIu64 " bytes, the "
-                "file has %jd: it was cut off or is no safetensors file", n,
-                (intmax_t)st.st_size);
+        err_set(err, ERR_MODEL,
+                "the header claims %" PRIu64 " bytes, the "
+                "file has %jd: it was cut off or is no safetensors file",
+                n, (intmax_t)st.st_size);
         return NULL;
     }
     text = malloc((size_t)n + 1);
     if (!text) {
-        err_set(err, ERR_MEMORY, "no memory for a header of %" PRIu64
-                " bytes", n);
+        err_set(err, ERR_MEMORY, "no memory for a header of %" PRIu64 " bytes",
+                n);
         return NULL;
     }
     *len = (size_t)n;

@@ -16,7 +16,7 @@ static bool
 is_plain(const char *name, size_t len)
 {
     return len > 0 && len < 256 && strlen(name) == len && name[0] != '.' &&
-        !strpbrk(name, "/\\");
+           !strpbrk(name, "/\\");
 }
 
 static bool
@@ -27,8 +27,10 @@ file_number(struct shards *sh, const struct json *j, uint32_t *out,
     char *name = json_dup(j, &len);
 
     if (!is_plain(name, len)) {
-        err_set(err, ERR_MODEL, "the file name \"%.80s\" leads out of the "
-                "folder or is none", name);
+        err_set(err, ERR_MODEL,
+                "the file name \"%.80s\" leads out of the "
+                "folder or is none",
+                name);
         free(name);
         return false;
     }
@@ -42,8 +44,8 @@ file_number(struct shards *sh, const struct json *j, uint32_t *out,
         free(name);
         return err_set(err, ERR_MODEL, "more than %d files", FILES_MAX);
     }
-    sh->files = mem_grow(sh->files, &sh->files_cap, sh->n_files + 1,
-                         sizeof *sh->files);
+    sh->files =
+        mem_grow(sh->files, &sh->files_cap, sh->n_files + 1, sizeof *sh->files);
     sh->files[sh->n_files] = name;
     *out = (uint32_t)sh->n_files++;
     return true;
@@ -57,7 +59,7 @@ read_map(struct shards *sh, struct json *j, struct err *err)
 
     if (json_next(j) != JSON_OBJECT)
         return j->type != JSON_ERROR &&
-            err_set(err, ERR_MODEL, "weight_map is not an object");
+               err_set(err, ERR_MODEL, "weight_map is not an object");
     while (json_next(j) == JSON_KEY) {
         if (sh->n == LOAD_TENSOR_MAX || j->raw_len > 6 * LOAD_NAME_MAX)
             return err_set(err, ERR_MODEL,
@@ -67,8 +69,8 @@ read_map(struct shards *sh, struct json *j, struct err *err)
         sh->v[sh->n++] = row; /* owned from here on */
         if (json_next(j) != JSON_STRING)
             return j->type != JSON_ERROR &&
-                err_set(err, ERR_MODEL, "tensor %.200s has no file name",
-                        row.name);
+                   err_set(err, ERR_MODEL, "tensor %.200s has no file name",
+                           row.name);
         if (!file_number(sh, j, &sh->v[sh->n - 1].file, err))
             return false;
     }
@@ -92,7 +94,7 @@ parse(struct shards *sh, const char *text, size_t len, struct err *err)
     json_init(&j, text, len, 16, err);
     if (json_next(&j) != JSON_OBJECT)
         return j.type != JSON_ERROR &&
-            err_set(err, ERR_MODEL, "the file is not a JSON object");
+               err_set(err, ERR_MODEL, "the file is not a JSON object");
     while (json_next(&j) == JSON_KEY) {
         if (!json_is(&j, "weight_map")) {
             if (!json_skip(&j))

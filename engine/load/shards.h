@@ -10,7 +10,7 @@
 #include "engine/base/err.h"
 
 struct shard_row {
-    char *name;     /* of the tensor */
+    char *name; /* of the tensor */
     uint32_t file;
     bool taken;
 };
@@ -18,7 +18,7 @@ struct shard_row {
 struct shards {
     struct shard_row *v; /* sorted by name after shards_read */
     size_t n, cap;
-    char **files;        /* plain names, each once, in order of appearance */
+    char **files; /* plain names, each once, in order of appearance */
     size_t n_files, files_cap;
 };
 
