@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "engine/base/file.h"
 #include "engine/base/json.h"
 #include "engine/base/mem.h"
 #include "engine/base/unicode.h"
@@ -493,7 +492,8 @@ bpe_encode_piece(const struct vocab *v, const char *text, size_t len, int flags,
     char *own = NULL;
     bool ok = true;
 
-    if (v->prefix_space && len > 0 && text[0] != ' ') {
+    if (v->prefix_space && !(flags & VOCAB_MIDDLE) && len > 0 &&
+        text[0] != ' ') {
         own = xmalloc(len + 1);
         own[0] = ' ';
         memcpy(own + 1, text, len);
@@ -632,8 +632,8 @@ bpe_open_files(const char *vocab_json, const char *merges_txt, struct err *err)
     bool ok;
 
     ok = tok_config_read(&v->config, dir, NULL, err) &&
-         file_read(vocab_json, VOCAB_FILE_MAX, &data, &len, err) &&
-         file_read(merges_txt, VOCAB_FILE_MAX, &merges, &merges_len, err);
+         vocab_read_file(vocab_json, &data, &len, err) &&
+         vocab_read_file(merges_txt, &merges, &merges_len, err);
     if (ok && !read_vocab(v, data, len, err))
         ok = err_wrap(err, "%s", vocab_json);
     if (ok) {

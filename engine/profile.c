@@ -406,8 +406,12 @@ vocab_encode_prompt(const struct vocab *v, const char *text, size_t len,
     const struct profile *p = &v->profile;
 
     if (v->bpe) {
+        /* add_prefix_space is for the head of a text, not for each span */
+        bool middle = out->n > 1 || (out->n == 1 && out->v[0] != p->begin);
+
         len -= vocab_leaves_space(v, text, len);
-        return v->ops->encode(v, text, len, 0, out, err);
+        return v->ops->encode(v, text, len, middle ? VOCAB_MIDDLE : 0, out,
+                              err);
     }
     if (p->newline < 0) /* the basic tokenizer drops line breaks */
         return encode_paragraph(v, text, len, out, err);

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "engine/base/file.h"
 #include "engine/base/json.h"
 #include "engine/base/mem.h"
 #include "engine/vocab.h"
@@ -573,7 +572,7 @@ tokenizer_json_open(const char *path, struct err *err)
     bool ok;
 
     tok_config_init(&p.added);
-    ok = file_read(path, VOCAB_FILE_MAX, &data, &len, err);
+    ok = vocab_read_file(path, &data, &len, err);
     if (ok) {
         json_init(&j, data, len, DEPTH, &own);
         ok = make_plan(&p, &j);

@@ -497,6 +497,34 @@ vocab_show(const struct vocab *v, int id, char *buf, size_t cap)
 
 /* --- opening --- */
 
+bool
+vocab_read_file(const char *path, char **data, size_t *len, struct err *err)
+{
+    static const struct {
+        const char *head, *what;
+    } odd[] = {
+        { "version https://git-lfs",
+          "a git-lfs pointer; the file itself was not downloaded: run \"git "
+          "lfs pull\" or fetch it from the model's page" },
+        { "<!DOCTYPE", "a web page; fetch the raw file instead" },
+        { "<!doctype", "a web page; fetch the raw file instead" },
+        { "<html", "a web page; fetch the raw file instead" },
+        { "\x1F\x8B", "compressed; unpack it first" },
+        { "PK\x03\x04", "a zip archive; unpack it first" },
+    };
+
+    if (!file_read(path, VOCAB_FILE_MAX, data, len, err))
+        return false;
+    for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
+        if (strncmp(*data, odd[i].head, strlen(odd[i].head)) != 0)
+            continue;
+        free(*data);
+        *data = NULL;
+        return err_set(err, ERR_MODEL, "%s: this is %s", path, odd[i].what);
+    }
+    return true;
+}
+
 static bool
 is_file(const char *path)
 {

@@ -16,7 +16,8 @@ struct json;
 
 #define VOCAB_FILE_MAX   ((size_t)64 << 20) /* bytes of one tokenizer file */
 #define VOCAB_MAX_TOKENS (1 << 20)
-#define VOCAB_LOWER      (1 << 8) /* flag: lower-case whatever the config says */
+#define VOCAB_LOWER      (1 << 8) /* flag: lower-case in any case */
+#define VOCAB_MIDDLE     (1 << 9) /* flag: other text stands before */
 
 enum token_flag {
     TOKEN_HOLE = 1,    /* no token has this id */
@@ -128,6 +129,10 @@ bool vocab_take_added(struct vocab *v, const struct added *a, struct err *err);
 /* The special names, added tokens and switches of v->config, after
  * vocab_index(). */
 bool vocab_apply_config(struct vocab *v, struct err *err);
+/* A whole file in memory (free), unless it is what a failed download leaves
+ * in a vocabulary's place. */
+bool vocab_read_file(const char *path, char **data, size_t *len,
+                     struct err *err);
 /* SHA-256 over the whole files in this order; NULL names and files that do
  * not exist are left out. */
 bool vocab_hash_files(struct vocab *v, const char *const *paths, size_t n,

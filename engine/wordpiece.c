@@ -16,7 +16,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "engine/base/file.h"
 #include "engine/base/mem.h"
 #include "engine/base/unicode.h"
 #include "engine/vocab.h"
@@ -697,7 +696,7 @@ wordpiece_open_file(const char *vocab_txt, const char *config, struct err *err)
     bool ok;
 
     ok = tok_config_read(&v->config, dir, config, err) &&
-         file_read(vocab_txt, VOCAB_FILE_MAX, &data, &len, err) &&
+         vocab_read_file(vocab_txt, &data, &len, err) &&
          read_lines(v, data, len, vocab_txt, err);
     free(data);
     if (ok) {

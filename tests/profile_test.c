@@ -152,6 +152,10 @@ test_box(void **state)
     snprintf(want, sizeof want, "%d %d %d %d", vocab_lookup(v, "船"),
              p->newline, p->newline, vocab_lookup(v, "A"));
     assert_string_equal(prompt(v, "船\n\r\nA"), want);
+    /* as transformers made them for the model's card */
+    assert_string_equal(prompt(v, "从前有一座山，山里有座庙，"),
+                        "325 669 2557 208 1751 1589 137 1589 5790 2557 1751 "
+                        "1743 137");
     ids[0] = vocab_lookup(v, "船");
     ids[1] = p->newline;
     ids[2] = p->end;
@@ -280,6 +284,28 @@ test_rows(void **state)
 
 /* --- prompts only --- */
 
+/* add_prefix_space: one in front of the text, none in front of each span. */
+static void
+test_prefix_space(void **state)
+{
+    struct vocab *v = open_data("bytelevel.json");
+    struct tok_ids out = { 0 };
+    struct err err = { 0 };
+    size_t n;
+
+    out.v = malloc(sizeof *out.v);
+    out.v[0] = choose(v, "gpt2", vocab_size(v), -1, -1)->begin;
+    out.n = out.cap = 1;
+    assert_true(vocab_encode_prompt(v, "x", 1, &out, &err));
+    n = out.n;
+    assert_true(vocab_encode_prompt(v, "x", 1, &out, &err));
+    assert_int_equal(out.n, n + 1);
+    assert_int_equal(out.v[n], vocab_lookup(v, "x"));
+    assert_int_not_equal(out.v[1], vocab_lookup(v, "x"));
+    free(out.v);
+    vocab_close(v);
+}
+
 static void
 test_soft(void **state)
 {
@@ -364,6 +390,7 @@ main(void)
         cmocka_unit_test_setup(test_bert_families, empty_folder),
         cmocka_unit_test_setup(test_jielong_object, empty_folder),
         cmocka_unit_test_setup(test_rows, empty_folder),
+        cmocka_unit_test(test_prefix_space),
         cmocka_unit_test_setup(test_soft, empty_folder),
         cmocka_unit_test_setup(test_lower, empty_folder),
         cmocka_unit_test_setup(test_newlines, empty_folder),

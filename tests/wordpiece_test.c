@@ -252,6 +252,10 @@ test_bad_vocab(void **state)
     refused("vocab.txt", "empty");
     write_text("vocab.txt", "a\nb\n");
     refused("vocab.txt", "[UNK]");
+    write_text("vocab.txt", "version https://git-lfs.github.com/spec/v1\n");
+    refused("vocab.txt", "git lfs pull");
+    write_text("vocab.txt", "<!DOCTYPE html>\n<html>");
+    refused("vocab.txt", "web page");
     empty_folder(NULL);
     refused(folder, "vocab.txt");
 }
