@@ -12,6 +12,8 @@
 
 #include "src/turn_state.h"
 
+#define SPEED_MS 100 /* a speed taken over less would jump about */
+
 /* --- knobs in the journal --- */
 
 /* What changed; the full table when the journal has none yet. */
@@ -383,7 +385,7 @@ on_token(struct turn *t, const struct gen_event *ev, int64_t now)
 
     if (t->run.n++ == 0)
         t->run.first_at = now;
-    else if (now > t->run.first_at)
+    else if (now - t->run.first_at >= SPEED_MS)
         t->st.tokens_per_second =
             (t->run.n - 1) * 1e3 / (double)(now - t->run.first_at);
 }

@@ -1,5 +1,6 @@
 /* tests/turn_test.c  Every rule of taking turns, with a generator that says
  * what the test tells it and a clock that the test turns. */
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,6 +13,7 @@
 #include <cmocka.h>
 
 #include "engine/base/mem.h"
+#include "src/paths.h"
 #include "src/turn.h"
 
 /* --- a generator by table --- */
@@ -1116,6 +1118,87 @@ a_read_only_story_is_not_changed(void **state)
     assert_text(d, "a");
 }
 
+/* --- with the model in the box --- */
+
+/* Waits for the worker; the clock of the turn stands still meanwhile. */
+static void
+serve(struct desk *d, struct gen *g)
+{
+    struct pollfd fd = { .fd = gen_fd(g), .events = POLLIN };
+
+    poll(&fd, 1, 100);
+    turn_poll(d->turn, d->now);
+}
+
+/* A locked seed's run in "渡口的灯灭了，|后文"; when asked for, the writer adds
+ * to what follows the pen after a few tokens. The model's text; given. */
+static char *
+real_run(struct desk *d, const char *model, bool interrupt)
+{
+    const char *opening = "渡口的灯灭了，后文";
+    size_t pen = strlen("渡口的灯灭了，"), end = strlen("后文");
+    struct model_options opt = { 0 };
+    struct gen *g = gen_local(model, &opt, 0);
+    struct knobs k;
+    char *text;
+
+    turn_free(d->turn);
+    d->turn = turn_new(d->file, g);
+    k = *turn_knobs(d->turn);
+    k.seed_random = false;
+    k.seed = 5;
+    k.length = 40;
+    k.stop_at = STOP_AT_LENGTH;
+    turn_set_knobs(d->turn, &k);
+    assert_true(turn_replace(d->turn, 0, text_len(story_text(d->story)),
+                             opening, strlen(opening), d->now));
+    turn_set_caret(d->turn, pen, d->now);
+    tab(d);
+    if (interrupt) {
+        while (turn_pen(d->turn) < pen + 20)
+            serve(d, g);
+        turn_set_caret(d->turn, text_len(story_text(d->story)), d->now);
+        type(d, "又");
+        assert_int_equal(status(d).state, TURN_WAITING);
+        end += strlen("又");
+        d->now += 300;
+        turn_poll(d->turn, d->now);
+    }
+    while (status(d).state != TURN_IDLE)
+        serve(d, g);
+    assert_int_equal(status(d).last_why, GEN_WHY_LENGTH);
+    assert_int_equal(status(d).last_n, 40);
+    text = text_dup(story_text(d->story), pen,
+                    text_len(story_text(d->story)) - pen - end);
+    turn_free(d->turn);
+    gen_free(g);
+    d->turn = turn_new(d->file, &d->gen.gen);
+    return text;
+}
+
+static void
+a_pause_does_not_change_what_is_written(void **state)
+{
+    struct desk *d = *state;
+    char *model = paths_default_model(), *whole, *paused;
+
+    if (!model) {
+        print_message("SKIP: no model in the box\n");
+        skip();
+    }
+    whole = real_run(d, model, false);
+    /* Runs are counted, and the count is part of the draw: a new story. */
+    close_desk(d);
+    unlink(d->path);
+    open_desk(d, true);
+    paused = real_run(d, model, true);
+    assert_true(strlen(whole) > 40);
+    assert_string_equal(whole, paused);
+    free(whole);
+    free(paused);
+    free(model);
+}
+
 /* --- chaos --- */
 
 static uint32_t dice_state = 12345;
@@ -1329,6 +1412,7 @@ main(void)
         TEST(a_failing_run_keeps_its_text),
         TEST(the_window_moves_and_stays),
         TEST(a_read_only_story_is_not_changed),
+        TEST(a_pause_does_not_change_what_is_written),
         TEST(chaos),
     };
 
