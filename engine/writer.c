@@ -211,6 +211,8 @@ post_failure(struct writer *w, const struct err *err)
     post(w, &ev);
 }
 
+/* Of `total` tokens that have to be read `done` are; the event counts those
+ * that were read before, too. */
 static void
 post_reading(void *ud, int done, int total)
 {
@@ -220,8 +222,8 @@ post_reading(void *ud, int done, int total)
     if (!w->job)
         return;
     ev = event(w, GEN_READING);
-    ev.u.reading.done = done;
-    ev.u.reading.total = total;
+    ev.u.reading.total = (int)w->prompt.tok.n;
+    ev.u.reading.done = (int)w->prompt.tok.n - (total - done);
     w->host->post(w->host->ud, &ev, done < total);
 }
 
