@@ -367,6 +367,13 @@ turn_set_caret(struct turn *t, size_t at, int64_t now)
 /* --- the clock --- */
 
 static bool
+knobs_wait(const struct turn *t)
+{
+    return t->turned && t->run.phase != RUN_ACTIVE && begun(t) &&
+           !turn_read_only(t);
+}
+
+static bool
 wants_reading(const struct turn *t)
 {
     return t->read_wanted && t->run.phase == RUN_NONE && t->st.model_loaded &&
@@ -382,8 +389,7 @@ turn_poll(struct turn *t, int64_t now)
     t->now = now;
     if (t->step != STEP_NONE && now - t->step_key >= STEP_PAUSE_MS)
         turn_close_step(t);
-    if (t->turned && t->run.phase != RUN_ACTIVE &&
-        now - t->turned_at >= KNOB_SETTLE_MS && begun(t) && !turn_read_only(t))
+    if (knobs_wait(t) && now - t->turned_at >= KNOB_SETTLE_MS)
         turn_settle_knobs(t);
     if (t->run.phase == RUN_WAITING && now >= t->run.resume_at) {
         turn_run_submit(t);
@@ -411,7 +417,7 @@ turn_timeout(const struct turn *t, int64_t now)
 
     if (t->step != STEP_NONE)
         sooner(&best, t->step_key + STEP_PAUSE_MS, now);
-    if (t->turned && t->run.phase != RUN_ACTIVE && begun(t))
+    if (knobs_wait(t))
         sooner(&best, t->turned_at + KNOB_SETTLE_MS, now);
     if (t->run.phase == RUN_WAITING)
         sooner(&best, t->run.resume_at, now);
@@ -472,7 +478,7 @@ turn_free(struct turn *t)
     if (!t)
         return;
     turn_run_end(t, GEN_WHY_USER);
-    if (t->turned && begun(t) && !turn_read_only(t))
+    if (knobs_wait(t))
         turn_settle_knobs(t);
     turn_close_step(t);
     free(t->pending);

@@ -1116,6 +1116,15 @@ a_read_only_story_is_not_changed(void **state)
     assert_false(turn_continue(d->turn, d->now, &err));
     assert_string_not_equal(err.msg, "");
     assert_text(d, "a");
+    {
+        struct knobs k = *turn_knobs(d->turn);
+
+        poll_at(d, 1);
+        k.top_k++;
+        turn_set_knobs(d->turn, &k);
+        poll_at(d, 5000);
+        assert_int_equal(turn_timeout(d->turn, d->now), -1);
+    }
 }
 
 /* --- with the model in the box --- */
