@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -21,35 +20,12 @@
 #include "engine/base/utf8.h"
 #include "engine/model.h"
 
+#include "src/cli_options.h"
 #include "src/cli_parts.h"
 #include "src/i18n.h"
 #include "src/paths.h"
 
 #define PIECE ((size_t)64 << 10) /* of stdin and stdout at once */
-
-enum { OK = 0, FAILED = 1, USAGE = 2 };
-
-/* --- talk --- */
-
-/* One sentence to stderr; returns the status. */
-static int __attribute__((format(printf, 2, 3)))
-say(int status, const char *fmt, ...)
-{
-    va_list ap;
-
-    fputs("jielong: ", stderr);
-    va_start(ap, fmt);
-    vfprintf(stderr, fmt, ap);
-    va_end(ap);
-    fputc('\n', stderr);
-    return status;
-}
-
-static int
-tell(const char *sentence, const struct err *err)
-{
-    return say(err_exit_status(err->kind), "%s: %s", sentence, err->msg);
-}
 
 /* --- options --- */
 
@@ -78,27 +54,28 @@ take_option(const struct option *o, int argc, char **argv, int *i, int *status)
     } else if (*i + 1 < argc) {
         *o->text = argv[++*i];
     } else {
-        *status = say(USAGE, _("%s needs a value"), o->name);
+        cli_say(_("%s needs a value"), o->name);
+        *status = EXIT_USAGE;
     }
     return true;
 }
 
-/* OK, or USAGE after saying what is wrong. */
+/* EXIT_OK, or EXIT_USAGE after saying what is wrong. */
 static int
 read_options(const struct option *options, size_t n, int argc, char **argv)
 {
-    int i, status = OK;
+    int i, status = EXIT_OK;
     size_t k;
 
-    for (i = 1; i < argc && status == OK; i++) {
+    for (i = 1; i < argc && status == EXIT_OK; i++) {
         for (k = 0; k < n; k++)
             if (take_option(&options[k], argc, argv, &i, &status))
                 break;
-        if (k == n)
-            return say(USAGE,
-                       _("unknown option \"%s\"; jielong --help "
-                         "lists them"),
-                       argv[i]);
+        if (k == n) {
+            cli_say(_("unknown option \"%s\"; jielong --help lists them"),
+                    argv[i]);
+            return EXIT_USAGE;
+        }
     }
     return status;
 }
@@ -141,8 +118,8 @@ out_finish(struct out *o, int status)
     free(o->v);
     if (!error || error == EPIPE)
         return status;
-    return say(FAILED, _("standard output cannot be written: %s"),
-               strerror(error));
+    cli_say(_("standard output cannot be written: %s"), strerror(error));
+    return EXIT_FAILED;
 }
 
 static void
@@ -402,25 +379,25 @@ all_lines(struct tokens *t)
     }
     free(buf);
     out_flush(&t->out);
-    if (got < 0)
-        return say(FAILED, _("standard input cannot be read: %s"),
-                   strerror(errno));
+    if (got < 0) {
+        cli_say(_("standard input cannot be read: %s"), strerror(errno));
+        return EXIT_FAILED;
+    }
     if (ok)
-        return OK;
+        return EXIT_OK;
     err_wrap(&err, _("line %zu"), number);
-    tell(_("standard input makes no sense"), &err);
-    return err.kind == ERR_FAILED ? USAGE : err_exit_status(err.kind);
+    cli_fault(_("standard input makes no sense"), &err);
+    return err.kind == ERR_FAILED ? EXIT_USAGE : err_exit_status(err.kind);
 }
 
 static void
-tell_notes(const char *(*note)(const struct model *m, int i),
-           const struct model *m)
+tell_notes(const struct model *m)
 {
     const char *s;
     int i;
 
-    for (i = 0; (s = note(m, i)); i++)
-        say(OK, "%s", s);
+    for (i = 0; (s = model_note(m, i)); i++)
+        cli_say("%s", s);
 }
 
 int
@@ -441,13 +418,13 @@ cli_tokens(int argc, char **argv)
     int status =
         read_options(options, sizeof options / sizeof *options, argc, argv);
 
-    if (status != OK)
+    if (status != EXIT_OK)
         return status;
-    if (!t.model && !t.vocab)
-        return say(USAGE,
-                   _("%s: name a tokenizer with -m MODEL or --vocab "
-                     "FOLDER"),
-                   "tokens");
+    if (!t.model && !t.vocab) {
+        cli_say(_("%s: name a tokenizer with -m MODEL or --vocab FOLDER"),
+                "tokens");
+        return EXIT_USAGE;
+    }
     if (t.model) {
         char *path = paths_find_model(t.model);
 
@@ -459,12 +436,12 @@ cli_tokens(int argc, char **argv)
         t.v = own = vocab_open(t.vocab, &err);
     }
     if (!t.v) {
-        status = tell(_("the tokenizer cannot be used"), &err);
+        status = cli_fault(_("the tokenizer cannot be used"), &err);
         model_close(m);
         return status;
     }
     if (m)
-        tell_notes(model_note, m);
+        tell_notes(m);
     status = out_finish(&t.out, all_lines(&t));
     if (m)
         model_close(m);
@@ -528,19 +505,19 @@ run_logits(const char *model, const int *ids, size_t n, size_t n_new)
     struct err err = { 0 };
     struct out out = { 0 };
     struct model *m = model_open(path, &opt, &err);
-    int status = OK;
+    int status = EXIT_OK;
     bool ok;
 
     free(path);
     if (!m)
-        return tell(_("the model cannot be used"), &err);
-    tell_notes(model_note, m);
+        return cli_fault(_("the model cannot be used"), &err);
+    tell_notes(m);
     l.out = &out;
     l.bytes = (size_t)model_info(m)->n_vocab * sizeof(float);
     ok = n_new ? write_greedy(m, ids, n, n_new, &out, &err)
                : model_logits(m, ids, n, write_row, &l, &err);
     if (!ok)
-        status = tell(_("the model cannot run this"), &err);
+        status = cli_fault(_("the model cannot run this"), &err);
     model_close(m);
     return out_finish(&out, status);
 }
@@ -560,24 +537,25 @@ cli_logits(int argc, char **argv)
     size_t n, n_new = 0;
     int *ids;
 
-    if (status != OK)
+    if (status != EXIT_OK)
         return status;
-    if (!model || !ids_text)
-        return say(USAGE, _("%s needs -m MODEL and --ids 5,7,9"), "logits");
-    if (greedy && !read_count(greedy, &n_new))
-        return say(USAGE,
-                   _("--greedy takes a number of ids from 1 on, not "
-                     "\"%s\""),
-                   greedy);
-    if (!greedy && isatty(STDOUT_FILENO))
-        return say(USAGE,
-                   _("%s writes raw numbers: lead standard output "
-                     "into a file or a program"),
-                   "logits");
+    if (!model || !ids_text || !*ids_text) {
+        cli_say(_("%s needs -m MODEL and --ids 5,7,9"), "logits");
+        return EXIT_USAGE;
+    }
+    if (greedy && !read_count(greedy, &n_new)) {
+        cli_say(_("--greedy takes a number of ids from 1 on, not \"%s\""),
+                greedy);
+        return EXIT_USAGE;
+    }
+    if (!greedy && isatty(STDOUT_FILENO)) {
+        cli_say(_("%s writes raw numbers: lead standard output into a file or "
+                  "a program"),
+                "logits");
+        return EXIT_USAGE;
+    }
     if (!parse_ids(ids_text, strlen(ids_text), &ids, &n, &err))
-        return tell("--ids", &err);
-    if (n == 0)
-        return say(USAGE, _("%s needs -m MODEL and --ids 5,7,9"), "logits");
+        return cli_fault("--ids", &err);
     status = run_logits(model, ids, n, n_new);
     free(ids);
     return status;
