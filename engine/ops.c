@@ -36,12 +36,19 @@ struct ops {
     size_t n_panels, n_part;
 };
 
-static pthread_once_t blas_once = PTHREAD_ONCE_INIT;
+/* OpenBLAS starts a thread for every other processor as soon as it is loaded,
+ * and these spin for a tenth of a second before they sleep: half the machine,
+ * just while a model is being opened. Ours is the only pool, so they are sent
+ * home before main() begins. The second function is not in cblas.h (OpenBLAS
+ * calls it itself before a fork); without it the spinning is only waste. */
+int blas_thread_shutdown_(void) __attribute__((weak));
 
-static void
+__attribute__((constructor)) static void
 blas_set_up(void)
 {
-    openblas_set_num_threads(1); /* the pool is the only one with threads */
+    openblas_set_num_threads(1);
+    if (blas_thread_shutdown_)
+        blas_thread_shutdown_();
 }
 
 static size_t
@@ -62,7 +69,6 @@ ops_new(const struct ops_limits *lim, struct err *err)
     struct ops *o = xcalloc(1, sizeof *o);
     size_t panel, attention;
 
-    pthread_once(&blas_once, blas_set_up);
     o->lim = *lim;
     o->k = kernels_best();
     panel = (size_t)o->k->panel;

@@ -6,5 +6,5 @@
 #define TILE  4 /* rows of a tile; TILE * 2 sums stay in registers */
 #define LEVEL kernels_generic
 #define NAME  "generic"
-#define GEMM  false
+#define GEMM  false /* OpenBLAS knows more processors than we do */
 #include "engine/kernels/f32_body.h"
