@@ -25,20 +25,27 @@
 
 /* --- system calls --- */
 
+static pthread_mutex_t fault_lock = PTHREAD_MUTEX_INITIALIZER;
 static journal_fault_fn fault;
 static void *fault_ud;
 
 void
 journal_fault_hook(journal_fault_fn fn, void *ud)
 {
+    pthread_mutex_lock(&fault_lock);
     fault = fn;
     fault_ud = ud;
+    pthread_mutex_unlock(&fault_lock);
 }
 
 static bool
 faulty(enum journal_call call, size_t *len)
 {
-    int e = fault ? fault(fault_ud, call, len) : 0;
+    pthread_mutex_lock(&fault_lock);
+    journal_fault_fn fn = fault;
+    void *ud = fault_ud;
+    pthread_mutex_unlock(&fault_lock);
+    int e = fn ? fn(ud, call, len) : 0;
     if (e)
         errno = e;
     return e != 0;

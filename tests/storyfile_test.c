@@ -503,6 +503,7 @@ sync_error(void **state)
     char *left = find_file("s.jl.fresh");
     assert_string_equal(left, "");
     free(left);
+    journal_fault_hook(NULL, NULL);
     struct storyfile *g = open_story(path); /* and it is locked */
     assert_int_equal(storyfile_state(g), STORYFILE_READ_ONLY);
     storyfile_close(g);
