@@ -54,7 +54,7 @@ tidy(char *out, size_t cap, const char *text, size_t len)
 }
 
 /* Formats into a buffer of its own first: an argument may be err->msg. */
-static void
+static void __attribute__((format(printf, 3, 0)))
 vformat(struct err *err, const char *after, const char *fmt, va_list ap)
 {
     char text[3 * sizeof err->msg];

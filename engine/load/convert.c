@@ -127,7 +127,12 @@ static piece *
 choose_f16(void)
 {
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c"))
+    unsigned a, b, c = 0, d;
+
+    /* AVX2 also tells that the system saves the registers; F16C is bit 29 of
+     * leaf 1, which clang's builtin does not know by name. */
+    if (__builtin_cpu_supports("avx2") && __get_cpuid(1, &a, &b, &c, &d) &&
+        c >> 29 & 1)
         return piece_f16c;
 #endif
     return piece_f16;
