@@ -222,7 +222,7 @@ find_sentence(const struct prompt *p, size_t from, size_t upto, size_t *at)
     size_t i = from > LOOK_BACK ? boundary(p, from - LOOK_BACK) : 0;
     struct sentence st = { 0 };
 
-    while (i < upto) {
+    while (i <= upto && i < p->len) {
         uint32_t cp;
         size_t n = uni_decode(p->text + i, p->len - i, &cp);
 

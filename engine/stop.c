@@ -202,10 +202,12 @@ read_text(struct stopper *s, const char *text, size_t len)
 
     for (size_t i = 0; i < len;) {
         uint32_t cp;
+        size_t n = uni_decode(text + i, len - i, &cp);
 
-        i += uni_decode(text + i, len - i, &cp);
         s->sentence_done |= sentence_add(&st, cp);
-        loop |= loops(s, cp);
+        /* an ill-formed byte equals itself alone */
+        loop |= loops(s, cp == UNI_BAD ? 0x80000000u | (uint8_t)text[i] : cp);
+        i += n;
     }
     s->at = (int)st.at;
     s->quote_open = st.quote_open;

@@ -337,6 +337,11 @@ ill_formed_bytes_are_text_too(void **state)
 
     check(&k, 1, TOK("\xff\xe4", "\xb8", "。", "\xff"), GEN_WHY_SENTENCE,
           "\xff\xe4\xb8。");
+    k = stop_at(STOP_AT_NEVER);
+    check(&k, 9, TOK("\xff\xfe\xfd\xfc\xfb\xfa\xf9"), GEN_WHY_NONE,
+          "\xff\xfe\xfd\xfc\xfb\xfa\xf9");
+    check(&k, 9, TOK("\xff\xff\xff\xff\xff\xff"), GEN_WHY_LOOP,
+          "\xff\xff\xff\xff\xff\xff");
 }
 
 int
