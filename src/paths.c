@@ -86,17 +86,23 @@ paths_cache_home(void)
 
 /* --- the program's own files --- */
 
+static void
+cut_last(char *path)
+{
+    char *slash = strrchr(path, '/');
+
+    if (slash)
+        *slash = '\0';
+}
+
 /* The folder the running program lies in, "" when it cannot be told. */
 static void
 own_folder(char dir[PATH_MAX])
 {
     ssize_t n = readlink("/proc/self/exe", dir, PATH_MAX - 1);
-    char *slash;
 
     dir[n > 0 ? n : 0] = '\0';
-    slash = strrchr(dir, '/');
-    if (slash)
-        *slash = '\0';
+    cut_last(dir);
 }
 
 static bool
@@ -120,8 +126,9 @@ paths_shared(const char *what)
     if (lies_under(dir, JIELONG_BUILD_DIR))
         return locale ? xstrdup(JIELONG_BUILD_DIR "/po")
                       : xasprintf("%s/%s", JIELONG_SOURCE_DIR, what);
-    path = locale ? xasprintf("%s/../share/locale", dir)
-                  : xasprintf("%s/../share/jielong/%s", dir, what);
+    cut_last(dir); /* PREFIX/bin to PREFIX */
+    path = locale ? xasprintf("%s/share/locale", dir)
+                  : xasprintf("%s/share/jielong/%s", dir, what);
     if (exists(path))
         return path;
     free(path);
