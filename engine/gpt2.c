@@ -3,6 +3,7 @@
 #include "engine/gpt2.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "engine/base/mem.h"
 #include "engine/ops.h"
@@ -132,6 +133,13 @@ norm(const struct pass *p, const float *gain, const float *bias)
     ops_norm(p->s->ops, p->s->x, gain, bias, p->g->eps, p->T, p->g->D, p->s->y);
 }
 
+/* x itself becomes the normalised one. */
+static void
+norm_x(const struct pass *p, const float *gain, const float *bias)
+{
+    ops_norm(p->s->ops, p->s->x, gain, bias, p->g->eps, p->T, p->g->D, p->s->x);
+}
+
 /* From here on only the tokens from `first` on have a row. Keys and values
  * of the last layer are all that the others were still needed for. */
 static void
@@ -186,6 +194,59 @@ block_gpt2(struct pass *p, int l, int keep_from)
     linear(p, w->proj_w, w->proj_b, g->D, g->F, OPS_ADD, s->z, s->x);
 }
 
+/* y = x, for the networks whose attention reads x as it is. */
+static void
+copy_x(const struct pass *p)
+{
+    memcpy(p->s->y, p->s->x, (size_t)p->T * (size_t)p->g->D * sizeof *p->s->y);
+}
+
+/* train/modeling.py of gpt2-ml (after Zellers et al. 2019): attention reads x,
+ * the MLP reads its norm, and what it adds to is not normalised. */
+static void
+block_grover(struct pass *p, int l, int keep_from)
+{
+    const struct gpt2 *g = p->g;
+    const struct gpt2_layer *w = &g->layer[l];
+    struct gpt2_scratch *s = p->s;
+
+    copy_x(p);
+    attend(p, l, keep_from);
+    if (p->T == 0)
+        return;
+    linear(p, w->o_w, w->o_b, g->D, g->D, OPS_ADD, s->y, s->x);
+    norm(p, w->ln2_g, w->ln2_b);
+    linear(p, w->fc_w, w->fc_b, g->F, g->D, OPS_ACTIVATE, s->y, s->z);
+    linear(p, w->proj_w, w->proj_b, g->D, g->F, OPS_ADD, s->z, s->x);
+    norm_x(p, w->ln1_g, w->ln1_b);
+}
+
+/* Radford et al. 2018 (modeling_openai.py of transformers): each half is
+ * added to x, then the sum is normalised and goes on as x. */
+static void
+block_gpt1(struct pass *p, int l, int keep_from)
+{
+    const struct gpt2 *g = p->g;
+    const struct gpt2_layer *w = &g->layer[l];
+    struct gpt2_scratch *s = p->s;
+
+    copy_x(p);
+    attend(p, l, keep_from);
+    if (p->T == 0)
+        return;
+    linear(p, w->o_w, w->o_b, g->D, g->D, OPS_ADD, s->y, s->x);
+    norm_x(p, w->ln1_g, w->ln1_b);
+    linear(p, w->fc_w, w->fc_b, g->F, g->D, OPS_ACTIVATE, s->x, s->z);
+    linear(p, w->proj_w, w->proj_b, g->D, g->F, OPS_ADD, s->z, s->x);
+    norm_x(p, w->ln2_g, w->ln2_b);
+}
+
+static void (*const blocks[])(struct pass *p, int l, int keep_from) = {
+    [NET_GPT2] = block_gpt2,
+    [NET_GROVER] = block_grover,
+    [NET_GPT1] = block_gpt1,
+};
+
 bool
 gpt2_forward(const struct gpt2 *g, struct gpt2_scratch *s, struct kv *kv,
              const int *ids, int T, float *logits, bool all,
@@ -195,16 +256,20 @@ gpt2_forward(const struct gpt2 *g, struct gpt2_scratch *s, struct kv *kv,
     int wanted = !logits ? 0 : all ? T : 1;
 
     ops_embed(g->wte, g->wpe, ids, kv->n, T, g->D, s->x);
+    if (g->net == NET_GROVER)
+        norm_x(&p, g->lnf_g, g->lnf_b);
     for (int l = 0; l < g->L; l++) {
         if (cancel && atomic_load_explicit(cancel, memory_order_relaxed))
             return false;
-        block_gpt2(&p, l, l == g->L - 1 ? T - wanted : 0);
+        blocks[g->net](&p, l, l == g->L - 1 ? T - wanted : 0);
     }
     if (logits) {
         if (p.T > wanted) /* a network without layers */
             drop_rows(&p, p.T - wanted);
-        norm(&p, g->lnf_g, g->lnf_b);
-        linear(&p, g->head, NULL, g->V, g->D, OPS_STORE, s->y, logits);
+        if (g->net == NET_GPT2)
+            norm(&p, g->lnf_g, g->lnf_b);
+        linear(&p, g->head, NULL, g->V, g->D, OPS_STORE,
+               g->net == NET_GPT2 ? s->y : s->x, logits);
     }
     kv->n += T;
     return true;

@@ -15,6 +15,15 @@
 #include "engine/base/err.h"
 #include "engine/load/load.h"
 
+/* Three networks share every shape and differ in where the norms sit. */
+enum network {
+    NET_GPT2,   /* Radford et al. 2019; ln_f before the head */
+    NET_GROVER, /* gpt2-ml; ln_f after the embedding, ln_2 before the MLP,
+                 * ln_1 after it */
+    NET_GPT1    /* Radford et al. 2018; ln_1 after attention, ln_2 after the
+                 * MLP, no ln_f */
+};
+
 struct gpt2_layer {               /* all borrowed from gpt2.block */
     const float *ln1_g, *ln1_b;   /* [D] */
     const float *qkv_w, *qkv_b;   /* [3D][D], [3D] */
@@ -24,7 +33,8 @@ struct gpt2_layer {               /* all borrowed from gpt2.block */
     const float *proj_w, *proj_b; /* [D][F], [D] */
 };
 
-struct gpt2 {             /* constant after loading */
+struct gpt2 { /* constant after loading */
+    enum network net;
     int V, P, D, L, H, F; /* P: usable positions */
     float eps;
     enum activation act;
@@ -33,7 +43,7 @@ struct gpt2 {             /* constant after loading */
     size_t n_block;             /* floats in it */
     const float *wte;           /* [V][D] */
     const float *wpe;           /* [P][D] */
-    const float *lnf_g, *lnf_b; /* [D] */
+    const float *lnf_g, *lnf_b; /* [D]; NULL in NET_GPT1 */
     const float *head;          /* [V][D]; == wte when tied */
     struct gpt2_layer *layer;   /* [L] */
 };

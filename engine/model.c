@@ -51,6 +51,12 @@ name_from_path(const char *path, char *name, size_t cap)
 
 /* --- the tokenizer --- */
 
+static const char *const network_names[] = {
+    [NET_GPT2] = "gpt2",
+    [NET_GROVER] = "grover",
+    [NET_GPT1] = "openai-gpt",
+};
+
 static bool
 holds_vocabulary(const char *dir)
 {
@@ -83,8 +89,8 @@ id_in_range(int64_t id, int V)
 }
 
 static bool
-open_vocabulary(struct model *m, const struct model_options *opt, int V,
-                struct err *err)
+open_vocabulary(struct model *m, const struct model_options *opt,
+                const char *network, int V, struct err *err)
 {
     const char *from = opt && opt->vocab ? opt->vocab : m->files.dir;
     struct err why = { 0 };
@@ -108,7 +114,7 @@ open_vocabulary(struct model *m, const struct model_options *opt, int V,
             *err = why;
         return false;
     }
-    return vocab_choose_profile(m->vocab, "gpt2", V,
+    return vocab_choose_profile(m->vocab, network, V,
                                 id_in_range(m->config.bos, V),
                                 id_in_range(m->config.eos, V), err) ||
            err_wrap(err, "%s", from);
@@ -121,7 +127,7 @@ describe(struct model *m, const struct plan *p, size_t n_params)
 {
     struct model_info *i = &m->info;
 
-    strcpy(i->network, "gpt2");
+    strcpy(i->network, network_names[p->net]);
     strcpy(i->type, "f32");
     i->n_vocab = p->V;
     i->n_pos = p->P_used;
@@ -151,7 +157,7 @@ open_all(struct model *m, const char *path, const struct model_options *opt,
         return false;
     if (!plan_gpt2(p, &m->files, &m->config, &m->notes, err))
         return err_wrap(err, "%s", path);
-    if (!open_vocabulary(m, opt, p->V, err))
+    if (!open_vocabulary(m, opt, network_names[p->net], p->V, err))
         return false;
     if (!opt || !opt->vocab_only) {
         m->net = fill_gpt2(p, &m->files, &m->config, &watch, &n_params, err);
@@ -275,11 +281,11 @@ model_logits(const struct model *m, const int *ids, size_t n,
 }
 
 static int
-argmax(const float *v, int n)
+argmax(const float *v, int first, int n)
 {
-    int best = 0, i;
+    int best = first, i;
 
-    for (i = 1; i < n; i++)
+    for (i = first + 1; i < n; i++)
         if (v[i] > v[best])
             best = i;
     return best;
@@ -309,7 +315,9 @@ model_greedy(const struct model *m, const int *ids, size_t n, int *out,
         return false;
     ok = session_sync(s, ids, n, err);
     for (i = 0; ok; i++) {
-        out[i] = argmax(session_logits(s), m->info.n_vocab);
+        /* gpt2-ml never writes id 0: its own code masks it. */
+        out[i] = argmax(session_logits(s), m->net->net == NET_GROVER,
+                        m->info.n_vocab);
         if (i + 1 == n_new)
             break;
         ok = session_step(s, out[i], err);

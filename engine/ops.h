@@ -44,7 +44,7 @@ void ops_embed(const float *a, const float *b, const int *ids, int first, int T,
                int D, float *x);
 
 /* y[t] = (x[t] - mean) / sqrt(var + eps) * g + b; the biased variance, eps
- * inside the root (Ba, Kiros, Hinton 2016). x and y [T][D]. */
+ * inside the root (Ba, Kiros, Hinton 2016). x and y [T][D]; y may be x. */
 void ops_norm(struct ops *o, const float *x, const float *g, const float *b,
               float eps, int T, int D, float *y);
 

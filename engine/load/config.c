@@ -23,6 +23,7 @@ enum key_kind {
     SWITCH, /* true, false, null: the default */
     EPSILON,
     ACTIVATION,
+    AFN,    /* the first GPT's activation, whose "gelu" is the tanh form */
     REFUSED /* anything but null and false */
 };
 
@@ -45,8 +46,11 @@ static const struct key {
     { "max_position_embeddings", COUNT, AT(n_positions), false, NULL },
     { "n_ctx", COUNT, AT(n_ctx), false, NULL },
     { "n_inner", COUNT, AT(n_inner), false, NULL },
+    { "intermediate_size", COUNT, AT(n_inner), false, NULL },
+    { "n_vocab", COUNT, AT(vocab_size), false, NULL },
     { "vocab_size", COUNT, AT(vocab_size), false, NULL },
     { "activation_function", ACTIVATION, AT(act), false, NULL },
+    { "afn", AFN, AT(act), false, NULL },
     { "layer_norm_epsilon", EPSILON, AT(ln_eps), false, NULL },
     { "scale_attn_weights", SWITCH, AT(scale_attn), false, NULL },
     { "scale_attn_by_inverse_layer_idx", SWITCH, AT(scale_by_layer), false,
@@ -160,6 +164,11 @@ read_value(struct json *j, const struct key *k, struct model_config *c,
         *(double *)at = j->d;
         return true;
     case ACTIVATION: return read_activation(j, at, err);
+    case AFN:
+        if (j->type != JSON_STRING || !json_is(j, "gelu"))
+            return read_activation(j, at, err);
+        *(enum activation *)at = ACT_GELU_TANH;
+        return true;
     case REFUSED:
         if (j->type == JSON_FALSE)
             return true;
@@ -233,6 +242,11 @@ config_read(const char *dir, struct model_config *c, struct err *err)
         .bos = -1,
         .eos = -1,
     };
-    return read_file(dir, "config.json", false, c, &c->present, err) &&
-           read_file(dir, "generation_config.json", true, c, &generation, err);
+    if (!read_file(dir, "config.json", false, c, &c->present, err))
+        return false;
+    /* What OpenAI put beside its TF1 checkpoints. */
+    if (!c->present &&
+        !read_file(dir, "hparams.json", false, c, &c->present, err))
+        return false;
+    return read_file(dir, "generation_config.json", true, c, &generation, err);
 }

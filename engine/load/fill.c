@@ -133,6 +133,18 @@ add_jobs(struct fill *f, size_t i, float *out, bool transposed)
     }
 }
 
+/* q, k and v of a file that has them apart: one below the other. */
+static void
+add_thirds(struct fill *f, const struct plan *p, size_t layer, int first,
+           float *at, size_t size, bool transposed)
+{
+    int k;
+
+    for (k = 0; k < 3; k++)
+        add_jobs(f, p->layer[layer][first + k], at ? at + k * size : NULL,
+                 transposed);
+}
+
 static void
 lay_layer(struct layout *l, const struct plan *p, struct gpt2_layer *g,
           size_t layer, struct fill *f)
@@ -149,6 +161,9 @@ lay_layer(struct layout *l, const struct plan *p, struct gpt2_layer *g,
         plan_shape(p, (enum plan_slot)k, &rows, &cols);
         *part[k] = at = take(l, rows, cols);
         add_jobs(f, p->layer[layer][k], at, cols > 1 && !p->linear);
+        if (k == SLOT_QKV_W || k == SLOT_QKV_B)
+            add_thirds(f, p, layer, k == SLOT_QKV_W ? SLOT_Q_W : SLOT_Q_B, at,
+                       rows / 3 * cols, cols > 1);
     }
 }
 
@@ -165,10 +180,12 @@ lay_out(struct layout *l, const struct plan *p, struct gpt2 *g, struct fill *f)
     add_jobs(f, p->wpe, at, false);
     for (i = 0; i < (size_t)p->L; i++)
         lay_layer(l, p, &g->layer[i], i, f);
-    g->lnf_g = at = take(l, D, 1);
-    add_jobs(f, p->lnf_g, at, false);
-    g->lnf_b = at = take(l, D, 1);
-    add_jobs(f, p->lnf_b, at, false);
+    if (p->net != NET_GPT1) {
+        g->lnf_g = at = take(l, D, 1);
+        add_jobs(f, p->lnf_g, at, false);
+        g->lnf_b = at = take(l, D, 1);
+        add_jobs(f, p->lnf_b, at, false);
+    }
     g->head = g->wte;
     if (p->head != PLAN_NONE) {
         g->head = at = take(l, V, D);
@@ -265,6 +282,7 @@ fill_gpt2(const struct plan *p, const struct weights_source *s,
     struct fill f = { .s = s, .watch = watch };
     bool ok;
 
+    g->net = p->net;
     g->V = p->V;
     g->P = p->P_used;
     g->D = p->D;
@@ -272,7 +290,8 @@ fill_gpt2(const struct plan *p, const struct weights_source *s,
     g->H = p->H;
     g->F = p->F;
     g->eps = (float)c->ln_eps;
-    g->act = c->act;
+    /* gpt2-ml's code computes this one whatever its configuration says. */
+    g->act = p->net == NET_GROVER ? ACT_GELU_ERF : c->act;
     g->scale_attn = c->scale_attn;
     g->scale_by_layer = c->scale_by_layer;
     g->layer = xcalloc((size_t)p->L, sizeof *g->layer);

@@ -83,7 +83,7 @@ span(const struct tensor_entry *e, uint64_t *bytes)
         return true;
     }
     return !__builtin_add_overflow(last, 1, &last) &&
-        !__builtin_mul_overflow(last, (uint64_t)dtype_size(e->dtype), bytes);
+           !__builtin_mul_overflow(last, (uint64_t)dtype_size(e->dtype), bytes);
 }
 
 bool
@@ -99,9 +99,9 @@ is_sane(const struct tensor_entry *e, const char *names, uint64_t names_len,
     uint64_t bytes;
 
     return e->dtype > DT_NONE && e->dtype <= DT_OTHER && e->name < names_len &&
-        memchr(names + e->name, '\0', (size_t)(names_len - e->name)) &&
-        span(e, &bytes) && bytes == e->bytes && e->file >= file &&
-        (e->file > file || tensor_inside(e, size));
+           memchr(names + e->name, '\0', (size_t)(names_len - e->name)) &&
+           span(e, &bytes) && bytes == e->bytes && e->file >= file &&
+           (e->file > file || tensor_inside(e, size));
 }
 
 /* What the child says is bytes from outside, too. */

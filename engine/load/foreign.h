@@ -20,9 +20,8 @@ typedef bool foreign_reader(int fd, uint32_t file, const char *name,
  * An entry of file number `file` must lie inside fd; entries of later numbers
  * (data files of a TensorFlow index) are checked when those are opened:
  * tensor_inside(). */
-bool foreign_read(foreign_reader *read, int fd, uint32_t file,
-                  const char *name, struct tensor_table *t, struct meta *meta,
-                  struct err *err);
+bool foreign_read(foreign_reader *read, int fd, uint32_t file, const char *name,
+                  struct tensor_table *t, struct meta *meta, struct err *err);
 
 /* Do all bytes of an entry lie inside a file of this size? */
 bool tensor_inside(const struct tensor_entry *e, uint64_t size);

@@ -33,11 +33,11 @@
 #include "engine/base/mem.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
+#    define SANITIZED 1
 #elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
+#    if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#        define SANITIZED 1
+#    endif
 #endif
 
 #define MEMORY_MAX  ((rlim_t)2 << 30) /* beyond what the process has */
@@ -73,7 +73,8 @@ limit_memory(void)
         pages = strtoul(buf, NULL, 10);
     if (f)
         fclose(f);
-    limit(RLIMIT_AS, (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE) + MEMORY_MAX);
+    limit(RLIMIT_AS,
+          (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE) + MEMORY_MAX);
 #endif
 }
 
@@ -128,21 +129,21 @@ raise_landlock(void)
 }
 
 #if defined(__x86_64__)
-#define OUR_ARCH AUDIT_ARCH_X86_64
+#    define OUR_ARCH AUDIT_ARCH_X86_64
 #elif defined(__aarch64__)
-#define OUR_ARCH AUDIT_ARCH_AARCH64
+#    define OUR_ARCH AUDIT_ARCH_AARCH64
 #endif
 
-#define ALLOW(nr)                                                             \
-    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_##nr, 0, 1),                      \
+#define ALLOW(nr)                                        \
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_##nr, 0, 1), \
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
 /* Allowed when these bits of argument `arg` (its low word) are all clear. */
-#define ALLOW_WITHOUT(nr, arg, bits)                                          \
-    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_##nr, 0, 4),                      \
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS,                                    \
-                 offsetof(struct seccomp_data, args[arg])),                   \
-        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, (bits), 1, 0),                   \
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),                         \
+#define ALLOW_WITHOUT(nr, arg, bits)                        \
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_##nr, 0, 4),    \
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS,                  \
+                 offsetof(struct seccomp_data, args[arg])), \
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, (bits), 1, 0), \
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),       \
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM)
 
 static bool
@@ -154,11 +155,26 @@ raise_seccomp(void)
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, OUR_ARCH, 1, 0),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        ALLOW(read), ALLOW(pread64), ALLOW(write), ALLOW(lseek), ALLOW(fstat),
-        ALLOW(close), ALLOW(munmap), ALLOW(mremap), ALLOW(brk), ALLOW(madvise),
-        ALLOW(futex), ALLOW(exit), ALLOW(exit_group), ALLOW(rt_sigreturn),
-        ALLOW(clock_gettime), ALLOW(gettid), ALLOW(getpid),
-        ALLOW(sched_yield), ALLOW(sigaltstack), ALLOW(rt_sigprocmask),
+        ALLOW(read),
+        ALLOW(pread64),
+        ALLOW(write),
+        ALLOW(lseek),
+        ALLOW(fstat),
+        ALLOW(close),
+        ALLOW(munmap),
+        ALLOW(mremap),
+        ALLOW(brk),
+        ALLOW(madvise),
+        ALLOW(futex),
+        ALLOW(exit),
+        ALLOW(exit_group),
+        ALLOW(rt_sigreturn),
+        ALLOW(clock_gettime),
+        ALLOW(gettid),
+        ALLOW(getpid),
+        ALLOW(sched_yield),
+        ALLOW(sigaltstack),
+        ALLOW(rt_sigprocmask),
         /* fstat() of glibc 2.33 and later; a name's attributes at most */
         ALLOW(newfstatat),
         ALLOW_WITHOUT(mprotect, 2, PROT_EXEC),
@@ -218,7 +234,8 @@ child(jail_fn fn, void *ud, const int *fds, size_t n, size_t max, int out)
     h.ok = fn(ud, &a, &h.err);
     if (h.ok && a.len > max) {
         h.ok = false;
-        err_set(&h.err, ERR_MODEL, "the file describes more than any model has");
+        err_set(&h.err, ERR_MODEL,
+                "the file describes more than any model has");
     }
     h.len = h.ok ? a.len : 0;
     if (file_write_all(out, &h, sizeof h, &done) && h.len)

@@ -16,10 +16,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engine/base/file.h"
 #include "engine/base/mem.h"
 #include "engine/base/rd.h"
 #include "engine/load/foreign.h"
+#include "engine/load/gguf.h"
+#include "engine/load/names.h"
 #include "engine/load/shards.h"
+#include "engine/load/tf.h"
 
 #define HEAD_MAX 512
 #define TAIL_MAX 8
@@ -79,8 +83,7 @@ is_gguf(const struct probe *p)
 static bool
 is_old_ggml(const struct probe *p)
 {
-    return starts(p, "lmgg", 4) || starts(p, "fmgg", 4) ||
-        starts(p, "tjgg", 4);
+    return starts(p, "lmgg", 4) || starts(p, "fmgg", 4) || starts(p, "tjgg", 4);
 }
 
 static bool
@@ -92,8 +95,10 @@ is_zip(const struct probe *p)
 static bool
 is_legacy_torch(const struct probe *p)
 {
-    return starts(p, "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50"
-                     "\x19\x2e", 15);
+    return starts(p,
+                  "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50"
+                  "\x19\x2e",
+                  15);
 }
 
 static bool
@@ -106,7 +111,7 @@ static bool
 is_tf_index(const struct probe *p)
 {
     return p->n_tail == 8 &&
-        memcmp(p->tail, "\x57\xfb\x80\x8b\x24\x75\x47\xdb", 8) == 0;
+           memcmp(p->tail, "\x57\xfb\x80\x8b\x24\x75\x47\xdb", 8) == 0;
 }
 
 static bool
@@ -117,8 +122,7 @@ is_safetensors(const struct probe *p)
 
     rd_init(&r, p->head, p->n_head);
     n = rd_u64(&r);
-    return rd_u8(&r) == '{' && rd_ok(&r) && n <= 100000000 &&
-        n <= p->size - 8;
+    return rd_u8(&r) == '{' && rd_ok(&r) && n <= 100000000 && n <= p->size - 8;
 }
 
 typedef bool reader(int fd, uint32_t file, const char *name,
@@ -131,22 +135,24 @@ static const struct format {
     const char *refusal;     /* in these words */
 } formats[] = {
     { is_empty, NULL, NULL, "the file is empty, fetch it again" },
-    { is_gguf, NULL, NULL, "GGUF files are not supported yet, use a folder with "
-                     "model.safetensors" },
+    { is_gguf, NULL, gguf_read, NULL },
     { is_zip, NULL, torch_read, NULL },
     { is_legacy_torch, NULL, torch_read, NULL },
     { is_safetensors, safetensors_read, NULL, NULL },
-    { is_tf_index, NULL, NULL, "TensorFlow checkpoints are not supported yet, use "
-                         "a folder with model.safetensors" },
-    { is_hdf5, NULL, NULL, "this is the Keras copy of the model (HDF5), use "
-                     "model.safetensors" },
-    { is_old_ggml, NULL, NULL, "this is a ggml file from before GGUF, use a folder "
-                         "with model.safetensors" },
-    { is_lfs, NULL, NULL, "this is a git-lfs pointer, the weights themselves were "
-                    "not downloaded: run \"git lfs pull\" or fetch the file "
-                    "again" },
-    { is_html, NULL, NULL, "a web page was saved in place of the model, fetch the "
-                     "file again" },
+    { is_tf_index, NULL, tf_read, NULL },
+    { is_hdf5, NULL, NULL,
+      "this is the Keras copy of the model (HDF5), use "
+      "model.safetensors" },
+    { is_old_ggml, NULL, NULL,
+      "this is a ggml file from before GGUF, use a folder "
+      "with model.safetensors" },
+    { is_lfs, NULL, NULL,
+      "this is a git-lfs pointer, the weights themselves were "
+      "not downloaded: run \"git lfs pull\" or fetch the file "
+      "again" },
+    { is_html, NULL, NULL,
+      "a web page was saved in place of the model, fetch the "
+      "file again" },
 };
 
 static void
@@ -172,33 +178,47 @@ has_suffix(const char *s, const char *suffix)
     return n >= m && strcasecmp(s + n - m, suffix) == 0;
 }
 
+/* Opens a file and adds it to the source. */
+static bool
+open_file(struct weights_source *s, const char *path, int *fd, uint64_t *size,
+          struct err *err)
+{
+    struct stat st;
+
+    /* O_NONBLOCK: opening a FIFO must not wait for a writer. */
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (*fd < 0 || fstat(*fd, &st) != 0) {
+        err_errno(err, ERR_MODEL, errno, "%s cannot be opened", path);
+        if (*fd >= 0)
+            close(*fd);
+        return false;
+    }
+    if (!S_ISREG(st.st_mode)) {
+        close(*fd);
+        return err_set(err, ERR_MODEL, "%s is not a regular file", path);
+    }
+    s->files = xreallocarray(s->files, s->n_files + 1, sizeof *s->files);
+    s->fds = xreallocarray(s->fds, s->n_files + 1, sizeof *s->fds);
+    s->files[s->n_files] = xstrdup(path);
+    s->fds[s->n_files++] = *fd;
+    *size = (uint64_t)st.st_size;
+    return true;
+}
+
 /* Opens one weights file and adds its tensors to t. */
 static bool
 read_one(struct weights_source *s, const char *path, struct tensor_table *t,
          struct err *err)
 {
     const struct format *f = formats, *end = f + sizeof formats / sizeof *f;
-    /* O_NONBLOCK: opening a FIFO must not wait for a writer. */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     uint32_t file = (uint32_t)s->n_files;
     struct probe p;
-    struct stat st;
+    uint64_t size;
+    int fd;
 
-    if (fd < 0 || fstat(fd, &st) != 0) {
-        err_errno(err, ERR_MODEL, errno, "%s cannot be opened", path);
-        if (fd >= 0)
-            close(fd);
+    if (!open_file(s, path, &fd, &size, err))
         return false;
-    }
-    if (!S_ISREG(st.st_mode)) {
-        close(fd);
-        return err_set(err, ERR_MODEL, "%s is not a regular file", path);
-    }
-    s->files = xreallocarray(s->files, s->n_files + 1, sizeof *s->files);
-    s->fds = xreallocarray(s->fds, s->n_files + 1, sizeof *s->fds);
-    s->files[s->n_files] = xstrdup(path);
-    s->fds[s->n_files++] = fd;
-    probe_file(fd, (uint64_t)st.st_size, &p);
+    probe_file(fd, size, &p);
     while (f < end && !f->match(&p))
         f++;
     if (f < end && f->foreign)
@@ -209,9 +229,55 @@ read_one(struct weights_source *s, const char *path, struct tensor_table *t,
         return f->read(fd, file, path, t, err);
     if (has_suffix(path, ".safetensors")) /* it will say what is wrong */
         return safetensors_read(fd, file, path, t, err);
-    return err_set(err, ERR_MODEL, "%s is no model file that is known here, "
+    return err_set(err, ERR_MODEL,
+                   "%s is no model file that is known here, "
                    "give a folder with config.json and model.safetensors",
                    path);
+}
+
+/* --- TensorFlow --- */
+
+/* The data files of an index: PREFIX.data-00000-of-00002 and so on. */
+static bool
+open_data_files(struct weights_source *s, const char *index, size_t first,
+                struct err *err)
+{
+    int64_t n = meta_int(&s->meta, "tf.files", 0), k;
+    size_t stem = strlen(index) - strlen(".index"), i;
+    uint64_t size;
+    bool ok = true;
+    int fd;
+
+    for (k = 0; ok && k < n; k++) {
+        char *path = xasprintf("%.*s.data-%05d-of-%05d", (int)stem, index,
+                               (int)k, (int)n);
+
+        if (access(path, F_OK) != 0)
+            ok = err_set(err, ERR_MODEL,
+                         "%s is missing: the weights of a "
+                         "TensorFlow checkpoint are in it, fetch it too",
+                         path);
+        ok = ok && open_file(s, path, &fd, &size, err);
+        for (i = 0; ok && i < s->table.n; i++)
+            if (s->table.v[i].file == first + (size_t)k &&
+                !tensor_inside(&s->table.v[i], size))
+                ok = err_set(err, ERR_MODEL,
+                             "%s: %s reaches beyond the end "
+                             "of the file (%" PRIu64 " bytes): it was cut "
+                             "off, fetch it again",
+                             path, tensor_name(&s->table, i), size);
+        free(path);
+    }
+    return ok;
+}
+
+static bool
+read_tf(struct weights_source *s, const char *index, struct err *err)
+{
+    size_t first = s->n_files + 1;
+
+    return read_one(s, index, &s->table, err) &&
+           open_data_files(s, index, first, err);
 }
 
 /* --- shards --- */
@@ -250,26 +316,30 @@ read_index(struct weights_source *s, const char *path, struct err *err)
 
         tensor_table_init(&t);
         if (access(shard, F_OK) != 0)
-            ok = err_errno(err, ERR_MODEL, errno, "%s names %s, which cannot "
-                           "be opened", path, sh.files[i]);
+            ok = err_errno(err, ERR_MODEL, errno,
+                           "%s names %s, which cannot "
+                           "be opened",
+                           path, sh.files[i]);
         ok = ok && read_one(s, shard, &t, err) &&
-            keep_listed(s, &sh, i, &t, err);
+             keep_listed(s, &sh, i, &t, err);
         tensor_table_free(&t);
         free(shard);
     }
     if (ok && (lost = shards_missing(&sh)))
-        ok = err_set(err, ERR_MODEL, "%s: tensor %s is not in the file where "
-                     "it should be", path, lost);
+        ok = err_set(err, ERR_MODEL,
+                     "%s: tensor %s is not in the file where "
+                     "it should be",
+                     path, lost);
     shards_free(&sh);
     return ok;
 }
 
 /* --- folders --- */
 
-enum row_kind { WEIGHTS, INDEX, OTHER_MODEL };
+enum row_kind { WEIGHTS, INDEX, TENSORFLOW, CHECKPOINT, OTHER_MODEL };
 
 static const struct row {
-    const char *name;  /* a name, or a suffix where it begins with '*' */
+    const char *name; /* a name, or a suffix where it begins with '*' */
     enum row_kind kind;
 } names[] = {
     { "model.safetensors", WEIGHTS },
@@ -282,7 +352,8 @@ static const struct row {
     { "*.pth", WEIGHTS },
     { "*.ckpt", WEIGHTS },
     { "*.gguf", WEIGHTS },
-    { "*.index", WEIGHTS },
+    { "checkpoint", CHECKPOINT },
+    { "*.index", TENSORFLOW },
     { "*.h5", OTHER_MODEL },
     { "*.msgpack", OTHER_MODEL },
     { "*.ot", OTHER_MODEL },
@@ -292,7 +363,7 @@ static const struct row {
 /* What a training run leaves beside the weights. */
 static const char *const not_weights[] = {
     "training_args.bin", "optimizer.pt", "optimizer.bin", "scheduler.pt",
-    "scheduler.bin", "scaler.pt", "rng_state.pth",
+    "scheduler.bin",     "scaler.pt",    "rng_state.pth",
 };
 
 static bool
@@ -361,23 +432,61 @@ is_shard_name(const char *name)
     const char *of = strstr(name, "-of-");
 
     return of && of - name >= 6 && of[-1] >= '0' && of[-1] <= '9' &&
-        of[-6] == '-' && of[4] >= '0' && of[4] <= '9';
+           of[-6] == '-' && of[4] >= '0' && of[4] <= '9';
 }
 
 static bool
 several(const char *dir, const char *const *hits, size_t n, struct err *err)
 {
     if (is_shard_name(hits[0]))
-        return err_set(err, ERR_MODEL, "%s: %s is one of several parts, but "
+        return err_set(err, ERR_MODEL,
+                       "%s: %s is one of several parts, but "
                        "the index that lists them (model.safetensors.index."
-                       "json) is missing", dir, hits[0]);
-    return err_set(err, ERR_MODEL, "%s holds several models (%s, %s%s), name "
-                   "one of the files", dir, hits[0], hits[1],
-                   n > 2 ? ", ..." : "");
+                       "json) is missing",
+                       dir, hits[0]);
+    return err_set(err, ERR_MODEL,
+                   "%s holds several models (%s, %s%s), name "
+                   "one of the files",
+                   dir, hits[0], hits[1], n > 2 ? ", ..." : "");
 }
 
 static bool open_path(struct weights_source *s, const char *path, int depth,
                       struct err *err);
+
+/* TensorFlow's note of its latest checkpoint, model_checkpoint_path: "NAME",
+ * often with a folder of the author's machine: only the last part counts. */
+static bool
+open_checkpoint(struct weights_source *s, const char *dir, const char *note,
+                struct err *err)
+{
+    static const char key[] = "model_checkpoint_path: \"";
+    char *text = NULL, *name, *end, *path;
+    size_t len;
+    bool ok;
+
+    if (!file_read(note, 1 << 16, &text, &len, err))
+        return false;
+    name = strstr(text, key);
+    end = name ? strchr(name += sizeof key - 1, '"') : NULL;
+    if (!end) {
+        free(text);
+        return err_set(err, ERR_MODEL,
+                       "%s does not name a checkpoint "
+                       "(model_checkpoint_path)",
+                       note);
+    }
+    *end = '\0';
+    if (strrchr(name, '/'))
+        name = strrchr(name, '/') + 1;
+    path = xasprintf("%s/%s.index", dir, name);
+    ok = access(path, F_OK) == 0
+             ? read_tf(s, path, err)
+             : err_set(err, ERR_MODEL, "%s names %s, but %s is missing", note,
+                       name, path);
+    free(path);
+    free(text);
+    return ok;
+}
 
 static bool
 open_row(struct weights_source *s, const char *dir, const struct row *r,
@@ -387,10 +496,16 @@ open_row(struct weights_source *s, const char *dir, const struct row *r,
     bool ok;
 
     if (r->kind == OTHER_MODEL)
-        ok = err_set(err, ERR_MODEL, "%s is not supported, put "
-                     "model.safetensors into this folder", path);
+        ok = err_set(err, ERR_MODEL,
+                     "%s is not supported, put "
+                     "model.safetensors into this folder",
+                     path);
     else if (r->kind == INDEX)
         ok = read_index(s, path, err);
+    else if (r->kind == CHECKPOINT)
+        ok = open_checkpoint(s, dir, path, err);
+    else if (r->kind == TENSORFLOW)
+        ok = read_tf(s, path, err);
     else
         ok = read_one(s, path, &s->table, err);
     free(path);
@@ -416,8 +531,10 @@ open_only_subfolder(struct weights_source *s, const char *dir,
     }
     if (n != 1) {
         free(only);
-        return err_set(err, ERR_MODEL, "%s holds no model: no "
-                       "model.safetensors was found", dir);
+        return err_set(err, ERR_MODEL,
+                       "%s holds no model: no "
+                       "model.safetensors was found",
+                       dir);
     }
     ok = open_path(s, only, 1, err);
     free(only);
@@ -443,8 +560,10 @@ search_folder(struct weights_source *s, const char *dir,
             return open_row(s, dir, &names[r], hits[0], err);
     }
     if (depth > 0)
-        return err_set(err, ERR_MODEL, "%s holds no model: no "
-                       "model.safetensors was found", dir);
+        return err_set(err, ERR_MODEL,
+                       "%s holds no model: no "
+                       "model.safetensors was found",
+                       dir);
     return open_only_subfolder(s, dir, l, err);
 }
 
@@ -475,7 +594,7 @@ open_folder(struct weights_source *s, const char *path, int depth,
 
     set_dir(s, path, true);
     ok = list_folder(s->dir, &l, err) &&
-        search_folder(s, s->dir, &l, depth, err);
+         search_folder(s, s->dir, &l, depth, err);
     free_listing(&l);
     return ok;
 }
@@ -492,6 +611,30 @@ is_tf_prefix(const char *path)
 }
 
 static bool
+open_tf_prefix(struct weights_source *s, const char *path, size_t len,
+               struct err *err)
+{
+    char *index = xasprintf("%.*s.index", (int)len, path);
+    bool ok;
+
+    set_dir(s, index, false);
+    ok = read_tf(s, index, err);
+    free(index);
+    return ok;
+}
+
+/* The length of the prefix when this names one file of a checkpoint. */
+static size_t
+tf_prefix(const char *path)
+{
+    const char *data = strstr(path, ".data-");
+
+    if (has_suffix(path, ".index") || has_suffix(path, ".meta"))
+        return strrchr(path, '.') - path;
+    return data && is_shard_name(data + 1) ? (size_t)(data - path) : 0;
+}
+
+static bool
 open_path(struct weights_source *s, const char *path, int depth,
           struct err *err)
 {
@@ -500,23 +643,27 @@ open_path(struct weights_source *s, const char *path, int depth,
 
     if (stat(path, &st) != 0) {
         if (errno == ENOENT && is_tf_prefix(path))
-            return err_set(err, ERR_MODEL, "%s.index: %s", path,
-                           "TensorFlow checkpoints are not supported yet, "
-                           "use a folder with model.safetensors");
+            return open_tf_prefix(s, path, strlen(path), err);
         if (errno == ENOENT || errno == ENOTDIR)
-            return err_set(err, ERR_MODEL, "there is no model at %s: no such "
-                           "file or folder", path);
+            return err_set(err, ERR_MODEL,
+                           "there is no model at %s: no such "
+                           "file or folder",
+                           path);
         return err_errno(err, ERR_MODEL, errno, "%s cannot be opened", path);
     }
     if (S_ISDIR(st.st_mode))
         return open_folder(s, path, depth, err);
     set_dir(s, path, false);
     base = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+    if (tf_prefix(path))
+        return open_tf_prefix(s, path, tf_prefix(path), err);
     if (has_suffix(base, ".index.json"))
         return read_index(s, path, err);
     if (is_shard_name(base))
-        return err_set(err, ERR_MODEL, "%s is one of several parts, name the "
-                       "folder instead", path);
+        return err_set(err, ERR_MODEL,
+                       "%s is one of several parts, name the "
+                       "folder instead",
+                       path);
     return read_one(s, path, &s->table, err);
 }
 
@@ -530,8 +677,10 @@ refuse_adapter(const struct weights_source *s, struct err *err)
     base = strrchr(s->files[0], '/');
     if (strncmp(base ? base + 1 : s->files[0], "adapter_model", 13) != 0)
         return true;
-    return err_set(err, ERR_MODEL, "%s is an adapter without its base model, "
-                   "merge the two and use the result", s->files[0]);
+    return err_set(err, ERR_MODEL,
+                   "%s is an adapter without its base model, "
+                   "merge the two and use the result",
+                   s->files[0]);
 }
 
 bool
@@ -541,7 +690,8 @@ weights_open(struct weights_source *s, const char *path, struct err *err)
 
     memset(s, 0, sizeof *s);
     tensor_table_init(&s->table);
-    ok = open_path(s, path, 0, err) && refuse_adapter(s, err);
+    ok = open_path(s, path, 0, err) && refuse_adapter(s, err) &&
+         names_translate(&s->table, err);
     if (!ok && err && err->kind != ERR_MEMORY)
         err->kind = ERR_MODEL;
     return ok;

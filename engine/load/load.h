@@ -21,33 +21,42 @@
 
 enum dtype {
     DT_NONE,
-    DT_F64, DT_F32, DT_F16, DT_BF16,
-    DT_I64, DT_I32, DT_I16, DT_I8,
-    DT_U64, DT_U32, DT_U16, DT_U8,
+    DT_F64,
+    DT_F32,
+    DT_F16,
+    DT_BF16,
+    DT_I64,
+    DT_I32,
+    DT_I16,
+    DT_I8,
+    DT_U64,
+    DT_U32,
+    DT_U16,
+    DT_U8,
     DT_BOOL,
     DT_BLOCKS, /* quantised: which way says tensor_entry.quant */
-    DT_OTHER /* known to exist, not readable: refused only if needed */
+    DT_OTHER   /* known to exist, not readable: refused only if needed */
 };
 size_t dtype_size(enum dtype t); /* bytes per element; 0: BLOCKS, OTHER */
 const char *dtype_name(enum dtype t);
 
 struct tensor_entry {
-    uint32_t name;     /* offset of the NUL-terminated name in names */
-    uint32_t file;     /* which descriptor */
+    uint32_t name; /* offset of the NUL-terminated name in names */
+    uint32_t file; /* which descriptor */
     enum dtype dtype;
-    uint32_t quant;    /* BLOCKS: number of the block format (quant.h) */
+    uint32_t quant; /* BLOCKS: number of the block format (quant.h) */
     uint32_t rank;
     uint64_t dim[LOAD_RANK_MAX];
     /* In elements; row-major contiguous unless a format says otherwise. */
     uint64_t stride[LOAD_RANK_MAX];
-    uint64_t offset;   /* of the first element, in bytes, from file start */
-    uint64_t bytes;    /* span of the data in the file */
+    uint64_t offset; /* of the first element, in bytes, from file start */
+    uint64_t bytes;  /* span of the data in the file */
 };
 
 struct tensor_table {
     struct tensor_entry *v; /* in file order */
     size_t n, cap;
-    char *names;            /* all names, NUL between */
+    char *names; /* all names, NUL between */
     size_t names_len, names_cap;
 };
 
@@ -73,14 +82,14 @@ bool safetensors_read(int fd, uint32_t file, const char *name,
 
 /* --- what model.c works with --- */
 
-struct weights_source {  /* an opened model folder or file */
-    char *dir;           /* folder that holds config.json and the tokenizer */
-    char **files;        /* paths of the weight files */
+struct weights_source { /* an opened model folder or file */
+    char *dir;          /* folder that holds config.json and the tokenizer */
+    char **files;       /* paths of the weight files */
     int *fds;
     size_t n_files;
     struct tensor_table table; /* names as in the file */
-    struct meta meta;    /* what the file says about itself (GGUF) */
-    size_t n_unlisted;   /* tensors in shards that the index does not name */
+    struct meta meta;          /* what the file says about itself (GGUF) */
+    size_t n_unlisted; /* tensors in shards that the index does not name */
 };
 
 /* Recognises the path (a weights file, an index of shards, or a folder with
@@ -100,25 +109,30 @@ bool weights_read_f32_t(const struct weights_source *s, size_t i, float *out,
  * weights_rows(); out is the place of the whole tensor. */
 size_t weights_rows(const struct weights_source *s, size_t i);
 bool weights_read_rows(const struct weights_source *s, size_t i, size_t from,
-                       size_t to, bool transposed, float *out,
-                       struct err *err);
+                       size_t to, bool transposed, float *out, struct err *err);
 /* Do two tensors hold the same numbers? Shapes are compared too. */
 bool weights_equal(const struct weights_source *s, size_t i, size_t j,
                    bool *equal, struct err *err);
 
 /* --- config.json and generation_config.json --- */
 
-enum activation { ACT_GELU_TANH, ACT_GELU_ERF, ACT_QUICK_GELU, ACT_RELU,
-                  ACT_TANH, ACT_SILU };
+enum activation {
+    ACT_GELU_TANH,
+    ACT_GELU_ERF,
+    ACT_QUICK_GELU,
+    ACT_RELU,
+    ACT_TANH,
+    ACT_SILU
+};
 
 struct model_config {
     bool present;
     int64_t n_head, n_embd, n_layer, n_positions, n_ctx, n_inner, vocab_size;
-                        /* -1 where absent or null */
+    /* -1 where absent or null */
     enum activation act;
     double ln_eps;
     bool scale_attn, scale_by_layer, tie; /* defaults true, false, true */
-    int64_t bos, eos;   /* -1 absent; the first of a list */
+    int64_t bos, eos;                     /* -1 absent; the first of a list */
 };
 /* A missing config.json is allowed (present = false, defaults).
  * generation_config.json beside it overrides bos and eos. Numbers are checked

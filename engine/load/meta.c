@@ -172,6 +172,6 @@ meta_real(const struct meta *m, const char *key, double none)
     struct meta_list l;
     double v;
 
-    return meta_find(m, key, META_REAL, &l) && meta_next_real(&l, &v) ? v :
-                                                                        none;
+    return meta_find(m, key, META_REAL, &l) && meta_next_real(&l, &v) ? v
+                                                                      : none;
 }

@@ -20,8 +20,14 @@
 #define STR_MAX    65536
 
 enum global {
-    G_ORDERED_DICT, G_REBUILD_TENSOR_V2, G_REBUILD_TENSOR, G_REBUILD_PARAMETER,
-    G_PARAMETER, G_SIZE, G_DEVICE, G_DTYPE,
+    G_ORDERED_DICT,
+    G_REBUILD_TENSOR_V2,
+    G_REBUILD_TENSOR,
+    G_REBUILD_PARAMETER,
+    G_PARAMETER,
+    G_SIZE,
+    G_DEVICE,
+    G_DTYPE,
     G_STORAGE /* + enum dtype */
 };
 
@@ -51,11 +57,11 @@ static const struct {
     const char *name;
     enum dtype dtype;
 } storages[] = {
-    { "FloatStorage", DT_F32 }, { "HalfStorage", DT_F16 },
+    { "FloatStorage", DT_F32 },     { "HalfStorage", DT_F16 },
     { "BFloat16Storage", DT_BF16 }, { "DoubleStorage", DT_F64 },
-    { "LongStorage", DT_I64 }, { "IntStorage", DT_I32 },
-    { "ShortStorage", DT_I16 }, { "CharStorage", DT_I8 },
-    { "ByteStorage", DT_U8 }, { "BoolStorage", DT_BOOL },
+    { "LongStorage", DT_I64 },      { "IntStorage", DT_I32 },
+    { "ShortStorage", DT_I16 },     { "CharStorage", DT_I8 },
+    { "ByteStorage", DT_U8 },       { "BoolStorage", DT_BOOL },
 };
 
 /* What one run of the machine carries about. */
@@ -96,11 +102,12 @@ refuse(struct run *x, const char *what)
     return false;
 }
 
-#define GROW(p, field, max)                                                   \
-    ((p)->n_##field < (max) &&                                                \
-     ((p)->n_##field < (p)->cap_##field ||                                    \
-      ((p)->field = mem_grow((p)->field, &(p)->cap_##field,                   \
-                             (p)->n_##field + 1, sizeof *(p)->field)) != NULL))
+#define GROW(p, field, max)                                              \
+    ((p)->n_##field < (max) &&                                           \
+     ((p)->n_##field < (p)->cap_##field ||                               \
+      ((p)->field = mem_grow((p)->field, &(p)->cap_##field,              \
+                             (p)->n_##field + 1, sizeof *(p)->field)) != \
+          NULL))
 
 static bool
 push(struct run *x, uint32_t v)
@@ -181,7 +188,8 @@ static bool
 push_tuple(struct run *x, const uint32_t *v, size_t n)
 {
     struct pickle *p = x->p;
-    struct pickle_value t = { .type = PK_TUPLE, .n = (uint32_t)n,
+    struct pickle_value t = { .type = PK_TUPLE,
+                              .n = (uint32_t)n,
                               .first = (uint32_t)p->n_item };
     uint32_t copy[TUPLE_MAX];
     size_t i;
@@ -398,11 +406,9 @@ op_reduce(struct run *x, int op)
     if (a.type != PK_TUPLE)
         return refuse(x, "a call without a tuple of arguments");
     switch (val(x, fn)->global) {
-    case G_ORDERED_DICT:
-        return reduce_dict(x, &a);
+    case G_ORDERED_DICT: return reduce_dict(x, &a);
     case G_REBUILD_TENSOR:
-    case G_REBUILD_TENSOR_V2:
-        return rebuild_tensor(x, &a);
+    case G_REBUILD_TENSOR_V2: return rebuild_tensor(x, &a);
     case G_REBUILD_PARAMETER:
     case G_PARAMETER:
         if (a.n < 1)
@@ -418,10 +424,8 @@ op_reduce(struct run *x, int op)
         if (val(x, v)->type != PK_TUPLE)
             return refuse(x, "a torch.Size made from something odd");
         return push(x, v);
-    case G_DEVICE:
-        return push_new(x, (struct pickle_value){ .type = PK_NONE });
-    default:
-        return refuse(x, "calls a name that is data");
+    case G_DEVICE: return push_new(x, (struct pickle_value){ .type = PK_NONE });
+    default: return refuse(x, "calls a name that is data");
     }
 }
 
@@ -468,9 +472,9 @@ op_persid(struct run *x, int op)
     type = val(x, a[1]);
     key = val(x, a[2]);
     if (type->type != PK_GLOBAL || type->global < G_STORAGE)
-        return type->type == PK_OPAQUE ?
-            refuse_global(x, a[1]) :
-            refuse(x, "a storage of no known type");
+        return type->type == PK_OPAQUE
+                   ? refuse_global(x, a[1])
+                   : refuse(x, "a storage of no known type");
     if (key->type != PK_STR)
         return refuse(x, "a storage whose key is no text");
     s.dtype = (enum dtype)(type->global - G_STORAGE);
@@ -485,8 +489,7 @@ op_persid(struct run *x, int op)
             !as_u64(x, p->item[view->first + 1], &s.view) ||
             !as_u64(x, p->item[view->first + 2], &s.view_numel))
             return refuse(x, "a view that is not described as torch does it");
-        if (__builtin_add_overflow(s.view, s.view_numel, &end) ||
-            end > s.numel)
+        if (__builtin_add_overflow(s.view, s.view_numel, &end) || end > s.numel)
             return refuse(x, "a view that reaches beyond its storage");
     }
     if (!GROW(p, storage, LOAD_TENSOR_MAX))
@@ -620,8 +623,7 @@ op_tuple(struct run *x, int op)
     size_t first, n;
 
     switch (op) {
-    case ')':
-        return push_tuple(x, NULL, 0);
+    case ')': return push_tuple(x, NULL, 0);
     case 't':
         if (!pop_mark(x, &first, &n))
             return false;
@@ -638,8 +640,8 @@ op_tuple(struct run *x, int op)
 static bool
 op_empty(struct run *x, int op)
 {
-    return push_new(
-        x, (struct pickle_value){ .type = op == ']' ? PK_LIST : PK_DICT });
+    return push_new(x, (struct pickle_value){ .type = op == ']' ? PK_LIST
+                                                                : PK_DICT });
 }
 
 static bool
@@ -673,7 +675,7 @@ op_setitem(struct run *x, int op)
 
     if (op == 's')
         return pop(x, &v) && pop(x, &k) && top(x, &dict) &&
-            set_item(x, dict, k, v);
+               set_item(x, dict, k, v);
     if (!pop_mark(x, &first, &n) || !top(x, &dict))
         return false;
     if (n % 2 != 0)
@@ -691,9 +693,9 @@ op_put(struct run *x, int op)
     struct pickle *p = x->p;
     uint32_t v, slot;
 
-    slot = op == 'q' ? rd_u8(x->r) :
-        op == 'r'    ? rd_u32(x->r) :
-                       (uint32_t)p->n_memo;
+    slot = op == 'q'   ? rd_u8(x->r)
+           : op == 'r' ? rd_u32(x->r)
+                       : (uint32_t)p->n_memo;
     if (!top(x, &v))
         return false;
     if (slot >= MEMO_MAX)
@@ -768,17 +770,21 @@ op_newobj(struct run *x, int op)
 }
 
 static bool (*const ops[256])(struct run *x, int op) = {
-    [0x80] = op_proto, [0x95] = op_frame, ['('] = op_mark, ['.'] = op_stop,
-    ['0'] = op_pop, ['2'] = op_dup, ['N'] = op_const, [0x88] = op_const,
-    [0x89] = op_const, ['K'] = op_int, ['M'] = op_int, ['J'] = op_int,
-    [0x8a] = op_int, [0x8b] = op_int, ['G'] = op_float, ['X'] = op_str,
-    [0x8c] = op_str, ['T'] = op_str, ['U'] = op_str, ['C'] = op_str,
-    ['B'] = op_str, [')'] = op_tuple, ['t'] = op_tuple, [0x85] = op_tuple,
-    [0x86] = op_tuple, [0x87] = op_tuple, [']'] = op_empty, ['}'] = op_empty,
-    ['a'] = op_append, ['e'] = op_append, ['s'] = op_setitem,
-    ['u'] = op_setitem, ['q'] = op_put, ['r'] = op_put, [0x94] = op_put,
-    ['h'] = op_get, ['j'] = op_get, ['c'] = op_global, [0x93] = op_global,
-    ['R'] = op_reduce, [0x81] = op_newobj, ['b'] = op_build, ['Q'] = op_persid,
+    [0x80] = op_proto,  [0x95] = op_frame,  ['('] = op_mark,
+    ['.'] = op_stop,    ['0'] = op_pop,     ['2'] = op_dup,
+    ['N'] = op_const,   [0x88] = op_const,  [0x89] = op_const,
+    ['K'] = op_int,     ['M'] = op_int,     ['J'] = op_int,
+    [0x8a] = op_int,    [0x8b] = op_int,    ['G'] = op_float,
+    ['X'] = op_str,     [0x8c] = op_str,    ['T'] = op_str,
+    ['U'] = op_str,     ['C'] = op_str,     ['B'] = op_str,
+    [')'] = op_tuple,   ['t'] = op_tuple,   [0x85] = op_tuple,
+    [0x86] = op_tuple,  [0x87] = op_tuple,  [']'] = op_empty,
+    ['}'] = op_empty,   ['a'] = op_append,  ['e'] = op_append,
+    ['s'] = op_setitem, ['u'] = op_setitem, ['q'] = op_put,
+    ['r'] = op_put,     [0x94] = op_put,    ['h'] = op_get,
+    ['j'] = op_get,     ['c'] = op_global,  [0x93] = op_global,
+    ['R'] = op_reduce,  [0x81] = op_newobj, ['b'] = op_build,
+    ['Q'] = op_persid,
 };
 
 bool
@@ -817,7 +823,7 @@ pickle_is_str(const struct pickle *p, uint32_t v, const char *s)
         return false;
     x = &p->value[v];
     return x->type == PK_STR && x->n == strlen(s) &&
-        memcmp(x->u.s, s, x->n) == 0;
+           memcmp(x->u.s, s, x->n) == 0;
 }
 
 uint32_t

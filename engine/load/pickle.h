@@ -21,7 +21,14 @@
 #define PICKLE_NONE UINT32_MAX /* no value */
 
 enum pickle_type {
-    PK_NONE, PK_BOOL, PK_INT, PK_FLOAT, PK_STR, PK_TUPLE, PK_LIST, PK_DICT,
+    PK_NONE,
+    PK_BOOL,
+    PK_INT,
+    PK_FLOAT,
+    PK_STR,
+    PK_TUPLE,
+    PK_LIST,
+    PK_DICT,
     PK_GLOBAL,  /* one of the names that are known */
     PK_OPAQUE,  /* a name that is not: s, len; only carried about */
     PK_STORAGE, /* i: index into storages */
@@ -49,8 +56,8 @@ struct pickle_storage {
     const char *key; /* borrowed from the input */
     uint32_t key_len;
     enum dtype dtype;
-    uint64_t numel;  /* of the root storage */
-    uint64_t view;   /* elements from the root storage's start */
+    uint64_t numel; /* of the root storage */
+    uint64_t view;  /* elements from the root storage's start */
     uint64_t view_numel;
 };
 

@@ -51,7 +51,7 @@ notes_free(struct notes *n)
 static const struct slot_row {
     const char *name;
     char rows, cols;
-} slots[SLOT_COUNT] = {
+} slots[SLOT_FILE_COUNT] = {
     [SLOT_LN1_G] = { "ln_1.weight", 'D', '1' },
     [SLOT_LN1_B] = { "ln_1.bias", 'D', '1' },
     [SLOT_QKV_W] = { "attn.c_attn.weight", '3', 'D' },
@@ -64,6 +64,12 @@ static const struct slot_row {
     [SLOT_FC_B] = { "mlp.c_fc.bias", 'F', '1' },
     [SLOT_PROJ_W] = { "mlp.c_proj.weight", 'D', 'F' },
     [SLOT_PROJ_B] = { "mlp.c_proj.bias", 'D', '1' },
+    [SLOT_Q_W] = { "attn.q.weight", 'D', 'D' },
+    [SLOT_K_W] = { "attn.k.weight", 'D', 'D' },
+    [SLOT_V_W] = { "attn.v.weight", 'D', 'D' },
+    [SLOT_Q_B] = { "attn.q.bias", 'D', '1' },
+    [SLOT_K_B] = { "attn.k.bias", 'D', '1' },
+    [SLOT_V_B] = { "attn.v.bias", 'D', '1' },
 };
 
 /* Buffers and heads of other tasks; rank -1: any. */
@@ -98,10 +104,6 @@ static const struct {
 static const struct {
     const char *name, *refusal;
 } strangers[] = {
-    { "tokens_embed.weight", "this is the first GPT of OpenAI (CDial-GPT is "
-                             "one), which is not supported yet" },
-    { "newslm/embeddings/word_embed",
-      "this is gpt2-ml (GROVER), which is not supported yet" },
     { "gpt/embeddings/word_embeddings",
       "this is a bert4keras model, which is not supported" },
     { "embedding.word.embedding.weight",
@@ -192,7 +194,7 @@ slot_find(const char *rest)
 {
     int k;
 
-    for (k = 0; k < SLOT_COUNT; k++)
+    for (k = 0; k < SLOT_FILE_COUNT; k++)
         if (strcmp(rest, slots[k].name) == 0)
             return k;
     return -1;
@@ -236,9 +238,15 @@ collect_one(struct collect *c, size_t i)
         const char *name;
         size_t *where;
     } top[] = {
-        { "wte.weight", &c->p->wte },      { "wpe.weight", &c->p->wpe },
-        { "ln_f.weight", &c->p->lnf_g },   { "ln_f.bias", &c->p->lnf_b },
-        { "lm_head.weight", &c->p->head }, { "lm_head.bias", &c->head_bias },
+        { "wte.weight", &c->p->wte },
+        { "wpe.weight", &c->p->wpe },
+        { "newslm.wte.weight", &c->p->wte },
+        { "tokens_embed.weight", &c->p->wte },
+        { "positions_embed.weight", &c->p->wpe },
+        { "ln_f.weight", &c->p->lnf_g },
+        { "ln_f.bias", &c->p->lnf_b },
+        { "lm_head.weight", &c->p->head },
+        { "lm_head.bias", &c->head_bias },
     };
     bool in_layer;
     size_t layer, k;
@@ -284,17 +292,27 @@ count_layers(struct plan *p, const struct weights_source *s, struct err *err)
     return true;
 }
 
+/* The network, by the name of its embedding; and what no GPT has. */
 static bool
-is_gpt2(const struct weights_source *s, struct err *err)
+find_network(struct plan *p, const struct weights_source *s, struct err *err)
 {
+    static const char *const wte[] = {
+        [NET_GPT2] = "wte.weight",
+        [NET_GROVER] = "newslm.wte.weight",
+        [NET_GPT1] = "tokens_embed.weight",
+    };
     char list[400] = "";
-    bool wte = false, ln_f = false;
+    bool found = false, ln_f = false;
     size_t i, k, n;
 
     for (i = 0; i < s->table.n; i++) {
         const char *name = plain_name(tensor_name(&s->table, i));
 
-        wte |= strcmp(name, "wte.weight") == 0;
+        for (k = 0; k < sizeof wte / sizeof *wte; k++)
+            if (strcmp(name, wte[k]) == 0) {
+                p->net = (enum network)k;
+                found = true;
+            }
         ln_f |= strcmp(name, "ln_f.weight") == 0;
         for (k = 0; k < sizeof strangers / sizeof *strangers; k++)
             if (strcmp(name, strangers[k].name) == 0)
@@ -304,11 +322,13 @@ is_gpt2(const struct weights_source *s, struct err *err)
                 return err_set(err, ERR_MODEL, "%s (tensor %s)",
                                refused[k].refusal, name);
     }
-    if (wte && ln_f)
+    if (found && (ln_f || p->net == NET_GPT1))
         return true;
-    if (wte || ln_f)
+    if (found || ln_f)
         return err_set(err, ERR_MODEL, "tensor %s is missing",
-                       wte ? "ln_f.weight" : "wte.weight");
+                       !found                 ? "wte.weight"
+                       : p->net == NET_GROVER ? "LayerNorm_embed_norm/gamma"
+                                              : "ln_f.weight");
     for (i = 0; i < s->table.n && i < NAMES_SHOWN; i++) {
         n = strlen(list);
         snprintf(list + n, sizeof list - n, "%s%.30s", i ? ", " : "",
@@ -389,22 +409,26 @@ static bool
 find_sizes(struct plan *p, const struct weights_source *s, struct err *err)
 {
     const struct tensor_entry *v = s->table.v, *qkv, *fc;
+    enum plan_slot first = p->net == NET_GROVER ? SLOT_Q_W : SLOT_QKV_W;
     size_t D;
 
     if (!need(p->wpe, "wpe.weight", err) ||
-        !need(p->layer[0][SLOT_QKV_W], "h.0.attn.c_attn.weight", err) ||
+        !need(p->layer[0][first],
+              first == SLOT_Q_W ? "h.0.attn.q.weight"
+                                : "h.0.attn.c_attn.weight",
+              err) ||
         !need(p->layer[0][SLOT_FC_W], "h.0.mlp.c_fc.weight", err) ||
         !is_matrix(s, p->wte, err) || !is_matrix(s, p->wpe, err) ||
-        !is_matrix(s, p->layer[0][SLOT_QKV_W], err) ||
+        !is_matrix(s, p->layer[0][first], err) ||
         !is_matrix(s, p->layer[0][SLOT_FC_W], err))
         return false;
     p->V = (int)v[p->wte].dim[0];
     p->D = (int)v[p->wte].dim[1];
     p->P = (int)v[p->wpe].dim[0];
     D = (size_t)p->D;
-    qkv = &v[p->layer[0][SLOT_QKV_W]];
+    qkv = &v[p->layer[0][first]];
     fc = &v[p->layer[0][SLOT_FC_W]];
-    p->linear = qkv->dim[0] == 3 * D && qkv->dim[1] == D;
+    p->linear = first == SLOT_QKV_W && qkv->dim[0] == 3 * D && qkv->dim[1] == D;
     p->F = (int)fc->dim[p->linear ? 0 : 1];
     return has_shape(s, p->wpe, (size_t)p->P, D, err);
 }
@@ -421,6 +445,15 @@ may_lack(const struct plan *p, bool any_bias, enum plan_slot slot)
            slot != SLOT_LN2_G;
 }
 
+/* Is this part of ours put together from, or a part of, others here? */
+static bool
+is_absent_here(const struct plan *p, enum plan_slot slot)
+{
+    bool fused = slot == SLOT_QKV_W || slot == SLOT_QKV_B;
+
+    return p->net == NET_GROVER ? fused : slot >= SLOT_COUNT;
+}
+
 static bool
 check_layers(const struct plan *p, const struct weights_source *s,
              struct err *err)
@@ -433,8 +466,15 @@ check_layers(const struct plan *p, const struct weights_source *s,
         any_bias |= p->layer[l][SLOT_QKV_B] != PLAN_NONE ||
                     p->layer[l][SLOT_FC_B] != PLAN_NONE;
     for (l = 0; l < (size_t)p->L; l++)
-        for (k = 0; k < SLOT_COUNT; k++) {
+        for (k = 0; k < SLOT_FILE_COUNT; k++) {
             i = p->layer[l][k];
+            if (is_absent_here(p, (enum plan_slot)k) && i == PLAN_NONE)
+                continue;
+            if (is_absent_here(p, (enum plan_slot)k))
+                return err_set(err, ERR_MODEL,
+                               "tensor h.%zu.%s does not "
+                               "belong into this network",
+                               l, slots[k].name);
             if (i == PLAN_NONE && may_lack(p, any_bias, (enum plan_slot)k))
                 continue;
             if (i == PLAN_NONE)
@@ -546,6 +586,10 @@ check_config(struct plan *p, const struct model_config *c, struct notes *n,
         p->H = (int)c->n_head;
         return true;
     }
+    if (p->net == NET_GROVER && p->D < 64) {
+        p->H = 1;
+        return true;
+    }
     if (p->D % 64 != 0)
         return err_set(err, ERR_MODEL,
                        "the number of heads is nowhere said "
@@ -566,11 +610,11 @@ collect_all(struct collect *c)
     struct plan *p = c->p;
     size_t i, k;
 
-    if (!is_gpt2(c->s, c->err) || !count_layers(p, c->s, c->err))
+    if (!find_network(p, c->s, c->err) || !count_layers(p, c->s, c->err))
         return false;
     p->layer = xcalloc((size_t)p->L, sizeof *p->layer);
     for (i = 0; i < (size_t)p->L; i++)
-        for (k = 0; k < SLOT_COUNT; k++)
+        for (k = 0; k < SLOT_FILE_COUNT; k++)
             p->layer[i][k] = PLAN_NONE;
     for (i = 0; i < c->s->table.n; i++)
         if (!collect_one(c, i))
@@ -588,11 +632,11 @@ plan_gpt2(struct plan *p, const struct weights_source *s,
 
     memset(p, 0, sizeof *p);
     p->wte = p->wpe = p->lnf_g = p->lnf_b = p->head = PLAN_NONE;
-    if (!collect_all(&c) || !find_sizes(p, s, err) ||
-        !check_layers(p, s, err) ||
-        !has_shape(s, p->lnf_g, (size_t)p->D, 0, err))
+    if (!collect_all(&c) || !find_sizes(p, s, err) || !check_layers(p, s, err))
         return false;
-    if (p->lnf_b == PLAN_NONE && !p->linear)
+    if (p->lnf_g != PLAN_NONE && !has_shape(s, p->lnf_g, (size_t)p->D, 0, err))
+        return false;
+    if (p->lnf_b == PLAN_NONE && !p->linear && p->net != NET_GPT1)
         return need(p->lnf_b, "ln_f.bias", err);
     if (p->lnf_b != PLAN_NONE && !has_shape(s, p->lnf_b, (size_t)p->D, 0, err))
         return false;

@@ -3,8 +3,8 @@
  * A plan is made from names, shapes and the configuration alone, before any
  * weight is read and any memory is asked for; after it nothing about the file
  * can be wrong any more but the numbers themselves. plan_gpt2() knows the
- * names of Hugging Face's GPT2LMHeadModel (also as torch and nanoGPT write
- * them); other families of names get a function beside it.
+ * names of Hugging Face's GPT2LMHeadModel and OpenAIGPTLMHeadModel (also as
+ * torch and nanoGPT write them); names_translate() brings the others to it.
  */
 #ifndef JIELONG_PLAN_H
 #define JIELONG_PLAN_H
@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "engine/gpt2.h"
 #include "engine/load/load.h"
 
 #define PLAN_NONE ((size_t)-1) /* no tensor: zeros */
@@ -29,7 +30,15 @@ enum plan_slot { /* the parts of a layer, in their order in memory */
                  SLOT_FC_B,
                  SLOT_PROJ_W,
                  SLOT_PROJ_B,
-                 SLOT_COUNT
+                 SLOT_COUNT,
+                 /* parts of a file that make one of ours: q, k and v one below the other */
+                 SLOT_Q_W = SLOT_COUNT,
+                 SLOT_K_W,
+                 SLOT_V_W,
+                 SLOT_Q_B,
+                 SLOT_K_B,
+                 SLOT_V_B,
+                 SLOT_FILE_COUNT
 };
 
 struct notes { /* things to tell a person once */
@@ -41,12 +50,13 @@ void notes_add(struct notes *n, const char *fmt, ...)
 void notes_free(struct notes *n);
 
 struct plan {
+    enum network net;
     int V, P, D, L, H, F; /* P: rows of wpe */
     int P_used;           /* positions that may be used: min(P, n_ctx) */
     bool linear;          /* matrices stand [n_out][n_in] in the file */
-    size_t wte, wpe, lnf_g, lnf_b;
-    size_t head;                 /* PLAN_NONE: tied to wte */
-    size_t (*layer)[SLOT_COUNT]; /* [L], owned */
+    size_t wte, wpe, lnf_g, lnf_b;    /* lnf: PLAN_NONE in NET_GPT1 */
+    size_t head;                      /* PLAN_NONE: tied to wte */
+    size_t (*layer)[SLOT_FILE_COUNT]; /* [L], owned */
 };
 
 /* Makes the plan or says what the file lacks. The source's data is read only

@@ -27,7 +27,7 @@ static uint32_t
 word(const unsigned char *p)
 {
     return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 |
-        (uint32_t)p[3] << 24;
+           (uint32_t)p[3] << 24;
 }
 
 /* Element j of 32 nibbles in 16 bytes: the low halves come first. */
@@ -62,8 +62,8 @@ q5_0(const unsigned char *b, float *out)
     uint32_t qh = word(b + 2);
 
     for (int j = 0; j < 32; j++)
-        out[j] = d *
-            (float)((nibble(b + 6, j) | (int)((qh >> j) & 1) << 4) - 16);
+        out[j] =
+            d * (float)((nibble(b + 6, j) | (int)((qh >> j) & 1) << 4) - 16);
 }
 
 static void
@@ -99,8 +99,8 @@ q2_k(const unsigned char *b, float *out)
 
     for (int j = 0; j < 256; j++) {
         int s = b[j / 16];
-        out[j] = d * (float)(s & 15) * (float)crumb(b + 16, j) -
-            m * (float)(s >> 4);
+        out[j] =
+            d * (float)(s & 15) * (float)crumb(b + 16, j) - m * (float)(s >> 4);
     }
 }
 
@@ -119,7 +119,7 @@ q3_k(const unsigned char *b, float *out)
     for (int j = 0; j < 256; j++) {
         int bit = (b[j % 32] >> (4 * (j / 128) + (j % 128) / 32)) & 1;
         out[j] = d * (float)scale[j / 16] *
-            (float)(crumb(b + 32, j) - (bit ? 0 : 4));
+                 (float)(crumb(b + 32, j) - (bit ? 0 : 4));
     }
 }
 
@@ -181,13 +181,13 @@ q6_k(const unsigned char *b, float *out)
         int lo = k < 2 ? byte & 15 : byte >> 4;
         int hi = (b[128 + 32 * h + l] >> (2 * k)) & 3;
         out[j] = d * (float)scales[8 * h + 2 * k + l / 16] *
-            (float)((lo | hi << 4) - 32);
+                 (float)((lo | hi << 4) - 32);
     }
 }
 
 static const signed char iq4_values[16] = { -127, -104, -83, -65, -49, -35,
-                                            -22, -10, 1, 13, 25, 38, 53, 69,
-                                            89, 113 };
+                                            -22,  -10,  1,   13,  25,  38,
+                                            53,   69,   89,  113 };
 
 static void
 iq4_nl(const unsigned char *b, float *out)
@@ -205,11 +205,11 @@ iq4_xs(const unsigned char *b, float *out)
     int sh = b[2] | b[3] << 8;
 
     for (int g = 0; g < 8; g++) {
-        int ls = ((b[4 + g / 2] >> (4 * (g & 1))) & 15) |
-            ((sh >> (2 * g)) & 3) << 4;
+        int ls = ((b[4 + g / 2] >> (4 * (g & 1))) & 15) | ((sh >> (2 * g)) & 3)
+                                                              << 4;
         for (int j = 0; j < 32; j++)
             out[32 * g + j] = d * (float)(ls - 32) *
-                (float)iq4_values[nibble(b + 8 + 16 * g, j)];
+                              (float)iq4_values[nibble(b + 8 + 16 * g, j)];
     }
 }
 

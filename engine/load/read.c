@@ -19,13 +19,12 @@
 #define RUN         4096                /* elements compared at once */
 
 static bool
-bad_number(const struct weights_source *s, size_t i, size_t at,
-           struct err *err)
+bad_number(const struct weights_source *s, size_t i, size_t at, struct err *err)
 {
-    return err_set(err, ERR_MODEL, "%s: tensor %s holds NaN or infinity "
+    return err_set(err, ERR_MODEL,
+                   "%s: tensor %s holds NaN or infinity "
                    "(element %zu): the file is damaged",
-                   s->files[s->table.v[i].file], tensor_name(&s->table, i),
-                   at);
+                   s->files[s->table.v[i].file], tensor_name(&s->table, i), at);
 }
 
 static bool
@@ -33,20 +32,22 @@ is_readable(const struct weights_source *s, size_t i, struct err *err)
 {
     const struct tensor_entry *e = &s->table.v[i];
 
-    if (e->dtype == DT_BLOCKS || e->dtype == DT_F64 || e->dtype == DT_F32 || e->dtype == DT_F16 ||
-        e->dtype == DT_BF16)
+    if (e->dtype == DT_BLOCKS || e->dtype == DT_F64 || e->dtype == DT_F32 ||
+        e->dtype == DT_F16 || e->dtype == DT_BF16)
         return true;
-    return err_set(err, ERR_MODEL, "%s: tensor %s is stored as %s, weights "
-                   "must be F32, F16, BF16 or F64", s->files[e->file],
-                   tensor_name(&s->table, i), dtype_name(e->dtype));
+    return err_set(err, ERR_MODEL,
+                   "%s: tensor %s is stored as %s, weights "
+                   "must be F32, F16, BF16 or F64",
+                   s->files[e->file], tensor_name(&s->table, i),
+                   dtype_name(e->dtype));
 }
 
 /* One element, or one block of elements. */
 static void
 unit(const struct tensor_entry *e, size_t *elems, size_t *bytes)
 {
-    const struct quant_row *q = e->dtype == DT_BLOCKS
-        ? quant_find(e->quant) : NULL;
+    const struct quant_row *q =
+        e->dtype == DT_BLOCKS ? quant_find(e->quant) : NULL;
 
     *elems = q ? q->elems : 1;
     *bytes = q ? q->bytes : dtype_size(e->dtype);
@@ -93,14 +94,13 @@ read_run(const struct weights_source *s, size_t i, size_t from, size_t n,
 
     unit(e, &elems, &bytes);
     if (!file_pread(s->fds[e->file], raw, n / elems * bytes,
-                    (size_t)e->offset + from / elems * bytes,
-                    s->files[e->file], err)) {
+                    (size_t)e->offset + from / elems * bytes, s->files[e->file],
+                    err)) {
         if (err)
             err->kind = ERR_MODEL;
         return false;
     }
-    return convert(e, raw, n, out, &bad) ||
-        bad_number(s, i, from + bad, err);
+    return convert(e, raw, n, out, &bad) || bad_number(s, i, from + bad, err);
 }
 
 /* The whole span of a strided tensor, then its elements one by one. */
@@ -160,9 +160,8 @@ read_straight(const struct weights_source *s, size_t i, size_t from, size_t to,
     step = PIECE_BYTES / bytes * elems;
     for (; ok && from < to; from += m) {
         m = to - from < step ? to - from : step;
-        ok = read_run(s, i, from, m,
-                      raw ? raw : (unsigned char *)(out + from), out + from,
-                      err);
+        ok = read_run(s, i, from, m, raw ? raw : (unsigned char *)(out + from),
+                      out + from, err);
     }
     free(raw);
     return ok;
@@ -186,9 +185,9 @@ read_turned(const struct weights_source *s, size_t i, size_t from, size_t to,
     step = step < TILE ? TILE : step / TILE * TILE;
     step = step < to - from ? step : to - from;
     block = mem_big(step * cols, sizeof *block, "a piece of a matrix", err);
-    raw = e->dtype == DT_F32
-        ? (unsigned char *)block
-        : mem_big(step * (cols / elems), bytes, "a piece of a matrix", err);
+    raw = e->dtype == DT_F32 ? (unsigned char *)block
+                             : mem_big(step * (cols / elems), bytes,
+                                       "a piece of a matrix", err);
     ok = raw && block;
     for (; ok && from < to; from += m) {
         m = to - from < step ? to - from : step;
@@ -208,7 +207,7 @@ static bool
 is_turned(const struct tensor_entry *e)
 {
     return e->rank == 2 && e->dtype != DT_BLOCKS && !is_contiguous(e) &&
-        e->stride[0] == 1 && e->stride[1] == e->dim[0];
+           e->stride[0] == 1 && e->stride[1] == e->dim[0];
 }
 
 size_t
@@ -236,8 +235,8 @@ weights_read_rows(const struct weights_source *s, size_t i, size_t from,
     if (is_contiguous(e)) {
         cols = n / weights_rows(s, i);
         return transposed
-            ? read_turned(s, i, from, to, out, err)
-            : read_straight(s, i, from * cols, to * cols, out, err);
+                   ? read_turned(s, i, from, to, out, err)
+                   : read_straight(s, i, from * cols, to * cols, out, err);
     }
     if (!transposed)
         return read_strided(s, i, out, err);
@@ -274,7 +273,7 @@ equal_whole(const struct weights_source *s, size_t i, size_t j, bool *equal,
     size_t n = tensor_count(&s->table.v[i]);
     float *x = mem_big(2 * n, sizeof *x, "two tensors", err);
     bool ok = x && weights_read_f32(s, i, x, err) &&
-        weights_read_f32(s, j, x + n, err);
+              weights_read_f32(s, j, x + n, err);
 
     *equal = ok && memcmp(x, x + n, n * sizeof *x) == 0;
     mem_big_free(x);
@@ -290,11 +289,10 @@ weights_equal(const struct weights_source *s, size_t i, size_t j, bool *equal,
     unsigned char raw[8 * RUN];
     float x[RUN], y[RUN];
 
-    *equal = a->rank == b->rank &&
-        memcmp(a->dim, b->dim, sizeof a->dim) == 0;
-    if (!*equal || (a->file == b->file && a->offset == b->offset &&
-                    a->dtype == b->dtype &&
-                    memcmp(a->stride, b->stride, sizeof a->stride) == 0))
+    *equal = a->rank == b->rank && memcmp(a->dim, b->dim, sizeof a->dim) == 0;
+    if (!*equal ||
+        (a->file == b->file && a->offset == b->offset && a->dtype == b->dtype &&
+         memcmp(a->stride, b->stride, sizeof a->stride) == 0))
         return true;
     if (!is_readable(s, i, err) || !is_readable(s, j, err))
         return false;

@@ -10,15 +10,14 @@ static const struct {
     const char *name;
     unsigned char size;
 } dtypes[] = {
-    [DT_NONE] = { "none", 0 }, [DT_F64] = { "F64", 8 },
-    [DT_F32] = { "F32", 4 },   [DT_F16] = { "F16", 2 },
-    [DT_BF16] = { "BF16", 2 }, [DT_I64] = { "I64", 8 },
-    [DT_I32] = { "I32", 4 },   [DT_I16] = { "I16", 2 },
-    [DT_I8] = { "I8", 1 },     [DT_U64] = { "U64", 8 },
-    [DT_U32] = { "U32", 4 },   [DT_U16] = { "U16", 2 },
-    [DT_U8] = { "U8", 1 },     [DT_BOOL] = { "BOOL", 1 },
-    [DT_BLOCKS] = { "blocks", 0 },
-    [DT_OTHER] = { "an unknown type", 0 },
+    [DT_NONE] = { "none", 0 },     [DT_F64] = { "F64", 8 },
+    [DT_F32] = { "F32", 4 },       [DT_F16] = { "F16", 2 },
+    [DT_BF16] = { "BF16", 2 },     [DT_I64] = { "I64", 8 },
+    [DT_I32] = { "I32", 4 },       [DT_I16] = { "I16", 2 },
+    [DT_I8] = { "I8", 1 },         [DT_U64] = { "U64", 8 },
+    [DT_U32] = { "U32", 4 },       [DT_U16] = { "U16", 2 },
+    [DT_U8] = { "U8", 1 },         [DT_BOOL] = { "BOOL", 1 },
+    [DT_BLOCKS] = { "blocks", 0 }, [DT_OTHER] = { "an unknown type", 0 },
 };
 
 size_t
@@ -71,11 +70,12 @@ tensor_table_add(struct tensor_table *t, const char *name, size_t len,
                  const struct tensor_entry *e, struct err *err)
 {
     if (t->n == LOAD_TENSOR_MAX)
-        return err_set(err, ERR_MODEL, "more than %d tensors",
-                       LOAD_TENSOR_MAX);
+        return err_set(err, ERR_MODEL, "more than %d tensors", LOAD_TENSOR_MAX);
     if (len > LOAD_NAME_MAX || memchr(name, '\0', len))
-        return err_set(err, ERR_MODEL, "a tensor's name is longer than %d "
-                       "bytes or holds a zero byte", LOAD_NAME_MAX);
+        return err_set(err, ERR_MODEL,
+                       "a tensor's name is longer than %d "
+                       "bytes or holds a zero byte",
+                       LOAD_NAME_MAX);
     t->v = mem_grow(t->v, &t->cap, t->n + 1, sizeof *t->v);
     t->names = mem_grow(t->names, &t->names_cap, t->names_len + len + 1, 1);
     t->v[t->n] = *e;

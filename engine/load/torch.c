@@ -22,7 +22,7 @@
 #define DIRECTORY_MAX (64u << 20)
 #define PICKLE_MAX    (64u << 20)
 
-struct entry { /* of the zip's central directory */
+struct entry {        /* of the zip's central directory */
     const char *name; /* borrowed from the directory's bytes */
     uint32_t len;
     uint16_t method, flags;
@@ -247,8 +247,10 @@ entry_place(struct torch *t, const struct entry *e, struct place *out)
     if (__builtin_add_overflow(e->header, 30u + name_len + extra_len,
                                &out->offset) ||
         out->offset > t->size || e->size > t->size - out->offset)
-        return err_set(t->err, ERR_MODEL, "%s: zip entry %.*s lies beyond the "
-                       "end of the file", t->name, (int)e->len, e->name);
+        return err_set(t->err, ERR_MODEL,
+                       "%s: zip entry %.*s lies beyond the "
+                       "end of the file",
+                       t->name, (int)e->len, e->name);
     out->bytes = e->size;
     return true;
 }
@@ -261,8 +263,9 @@ find_pickle(struct torch *t)
 
     for (i = 0; i < t->n_entry; i++) {
         const struct entry *e = &t->entry[i];
-        bool is = e->len >= 8 && memcmp(e->name + e->len - 8, "data.pkl", 8) == 0 &&
-            (e->len == 8 || e->name[e->len - 9] == '/');
+        bool is = e->len >= 8 &&
+                  memcmp(e->name + e->len - 8, "data.pkl", 8) == 0 &&
+                  (e->len == 8 || e->name[e->len - 9] == '/');
 
         if (is && found) {
             refuse(t, "a zip with two data.pkl");
@@ -323,7 +326,8 @@ zip_storages(struct torch *t)
 
     for (i = 0; i < p->n_storage; i++) {
         const struct pickle_storage *s = &p->storage[i];
-        int n = snprintf(what, sizeof what, "data/%.*s", (int)s->key_len, s->key);
+        int n =
+            snprintf(what, sizeof what, "data/%.*s", (int)s->key_len, s->key);
 
         e = n < (int)sizeof what ? find_member(t, what, (size_t)n) : NULL;
         if (!e)
@@ -359,10 +363,9 @@ read_zip(struct torch *t, uint32_t *root)
 
 /* --- legacy --- */
 
-static const unsigned char legacy_magic[15] = {
-    0x80, 0x02, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8,
-    0x50, 0x19, 0x2e
-};
+static const unsigned char legacy_magic[15] = { 0x80, 0x02, 0x8a, 0x0a, 0x6c,
+                                                0xfc, 0x9c, 0x46, 0xf9, 0x20,
+                                                0x6a, 0xa8, 0x50, 0x19, 0x2e };
 
 static int
 key_cmp(const char *a, uint32_t al, const char *b, uint32_t bl)
@@ -447,15 +450,15 @@ legacy_storages(struct torch *t, uint32_t keys, uint64_t pos)
     for (c = list->n ? list->first : PICKLE_NONE; ok && c != PICKLE_NONE;
          c = p->cell[c].next) {
         key = &p->value[p->cell[c].value];
-        ok = key->type == PK_STR ?
-            legacy_storage(t, index, p->n_storage, key, &pos) :
-            refuse(t, "a storage whose key is no text");
+        ok = key->type == PK_STR
+                 ? legacy_storage(t, index, p->n_storage, key, &pos)
+                 : refuse(t, "a storage whose key is no text");
     }
     for (i = 0; ok && i < p->n_storage; i++)
         if (t->place[i].offset == 0)
-            ok = err_set(t->err, ERR_MODEL, "%s: storage %.*s is not listed",
-                         t->name, (int)p->storage[i].key_len,
-                         p->storage[i].key);
+            ok =
+                err_set(t->err, ERR_MODEL, "%s: storage %.*s is not listed",
+                        t->name, (int)p->storage[i].key_len, p->storage[i].key);
     free(index);
     return ok;
 }
@@ -532,7 +535,8 @@ add_tensor(struct torch *t, struct tensor_table *table,
     const struct pickle_tensor *x = &t->pickle.tensor[index];
     const struct pickle_storage *s = &t->pickle.storage[x->storage];
     const struct place *place = &t->place[x->storage];
-    struct tensor_entry e = { .file = t->file, .dtype = s->dtype,
+    struct tensor_entry e = { .file = t->file,
+                              .dtype = s->dtype,
                               .rank = x->rank };
     uint64_t last = 0, es = dtype_size(s->dtype), need;
     uint32_t i;
