@@ -155,6 +155,8 @@ open_all(struct model *m, const char *path, const struct model_options *opt,
     if (!weights_open(&m->files, path, err) ||
         !config_read(m->files.dir, &m->config, err))
         return false;
+    if (!config_from_meta(&m->files.meta, &m->config, err))
+        return err_wrap(err, "%s", path);
     if (!plan_gpt2(p, &m->files, &m->config, &m->notes, err))
         return err_wrap(err, "%s", path);
     if (!open_vocabulary(m, opt, network_names[p->net], p->V, err))

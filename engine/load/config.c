@@ -250,3 +250,51 @@ config_read(const char *dir, struct model_config *c, struct err *err)
         return false;
     return read_file(dir, "generation_config.json", true, c, &generation, err);
 }
+
+/* --- the metadata of a GGUF file --- */
+
+/* A whole number of the metadata; false when it is there and no size. */
+static bool
+take_count(const struct meta *m, const char *key, int64_t *out, struct err *err)
+{
+    int64_t v = meta_int(m, key, -1);
+
+    if (v == -1)
+        return true;
+    if (v <= 0)
+        return err_set(err, ERR_MODEL, "%s must be a whole number above 0",
+                       key);
+    *out = v;
+    return true;
+}
+
+bool
+config_from_meta(const struct meta *m, struct model_config *c, struct err *err)
+{
+    struct meta_list l;
+    const char *s = "";
+    size_t len = 0;
+    double eps;
+
+    if (!meta_find(m, "general.architecture", META_TEXT, &l))
+        return true; /* no GGUF */
+    if (!meta_next_text(&l, &s, &len) || len != 4 || memcmp(s, "gpt2", 4) != 0)
+        return err_set(err, ERR_MODEL,
+                       "this GGUF file holds a model of the kind \"%.*s\", "
+                       "not gpt2",
+                       (int)(len > 40 ? 40 : len), s);
+    c->present = true;
+    eps = meta_real(m, "gpt2.attention.layer_norm_epsilon", c->ln_eps);
+    if (!(eps > 0) || !(eps < 1))
+        return err_set(err, ERR_MODEL,
+                       "gpt2.attention.layer_norm_epsilon must be between 0 "
+                       "and 1");
+    c->ln_eps = eps;
+    c->bos = meta_int(m, "tokenizer.ggml.bos_token_id", c->bos);
+    c->eos = meta_int(m, "tokenizer.ggml.eos_token_id", c->eos);
+    return take_count(m, "gpt2.context_length", &c->n_ctx, err) &&
+           take_count(m, "gpt2.embedding_length", &c->n_embd, err) &&
+           take_count(m, "gpt2.block_count", &c->n_layer, err) &&
+           take_count(m, "gpt2.feed_forward_length", &c->n_inner, err) &&
+           take_count(m, "gpt2.attention.head_count", &c->n_head, err);
+}

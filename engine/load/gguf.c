@@ -304,6 +304,28 @@ by_offset(const void *a, const void *b)
     return (x->offset > y->offset) - (x->offset < y->offset);
 }
 
+static int
+by_name(const void *a, const void *b, void *names)
+{
+    const struct tensor_entry *x = *(struct tensor_entry *const *)a;
+    const struct tensor_entry *y = *(struct tensor_entry *const *)b;
+
+    return strcmp((char *)names + x->name, (char *)names + y->name);
+}
+
+static bool
+no_name_twice(struct gguf *g, struct tensor_entry **order, size_t n)
+{
+    size_t i;
+
+    qsort_r(order, n, sizeof *order, by_name, g->table->names);
+    for (i = 1; i < n; i++)
+        if (by_name(&order[i - 1], &order[i], g->table->names) == 0)
+            return err_set(g->err, ERR_MODEL, "%s: tensor %s stands twice",
+                           g->name, g->table->names + order[i]->name);
+    return true;
+}
+
 /* Data starts at the next multiple of the alignment; no two tensors share. */
 static bool
 place_tensors(struct gguf *g)
@@ -328,6 +350,7 @@ place_tensors(struct gguf *g)
                          g->name, tensor_name(g->table, g->first + i),
                          (unsigned long long)g->size);
     }
+    ok = ok && no_name_twice(g, order, n);
     if (ok)
         qsort(order, n, sizeof *order, by_offset);
     for (i = 1; ok && i < n; i++)
@@ -367,6 +390,11 @@ get_header(struct gguf *g)
     for (i = 0; i < tensors; i++)
         if (!get_tensor(g))
             return false;
+    if (meta_int(g->meta, "split.count", 1) > 1)
+        return err_set(g->err, ERR_MODEL,
+                       "%s: one of %lld parts of a model; join them with "
+                       "gguf-split --merge first",
+                       g->name, (long long)meta_int(g->meta, "split.count", 1));
     return place_tensors(g);
 }
 

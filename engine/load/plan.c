@@ -322,6 +322,10 @@ find_network(struct plan *p, const struct weights_source *s, struct err *err)
                 return err_set(err, ERR_MODEL, "%s (tensor %s)",
                                refused[k].refusal, name);
     }
+    if (found && ln_f && p->net == NET_GPT1)
+        return err_set(err, ERR_MODEL,
+                       "tensor ln_f.weight does not belong into the first GPT "
+                       "(tokens_embed.weight): the file mixes two networks");
     if (found && (ln_f || p->net == NET_GPT1))
         return true;
     if (found || ln_f)
@@ -429,6 +433,7 @@ find_sizes(struct plan *p, const struct weights_source *s, struct err *err)
     qkv = &v[p->layer[0][first]];
     fc = &v[p->layer[0][SLOT_FC_W]];
     p->linear = first == SLOT_QKV_W && qkv->dim[0] == 3 * D && qkv->dim[1] == D;
+    p->lacks_biases = p->linear && s->meta.len == 0; /* GGUF has them all */
     p->F = (int)fc->dim[p->linear ? 0 : 1];
     return has_shape(s, p->wpe, (size_t)p->P, D, err);
 }
@@ -437,7 +442,7 @@ find_sizes(struct plan *p, const struct weights_source *s, struct err *err)
 static bool
 may_lack(const struct plan *p, bool any_bias, enum plan_slot slot)
 {
-    if (!p->linear)
+    if (!p->lacks_biases)
         return false;
     if (slot == SLOT_LN1_B || slot == SLOT_LN2_B)
         return true;
@@ -636,7 +641,7 @@ plan_gpt2(struct plan *p, const struct weights_source *s,
         return false;
     if (p->lnf_g != PLAN_NONE && !has_shape(s, p->lnf_g, (size_t)p->D, 0, err))
         return false;
-    if (p->lnf_b == PLAN_NONE && !p->linear && p->net != NET_GPT1)
+    if (p->lnf_b == PLAN_NONE && !p->lacks_biases && p->net != NET_GPT1)
         return need(p->lnf_b, "ln_f.bias", err);
     if (p->lnf_b != PLAN_NONE && !has_shape(s, p->lnf_b, (size_t)p->D, 0, err))
         return false;
