@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 
 #include <cmocka.h>
 #include <math.h>
@@ -835,6 +837,78 @@ missing_biases_of_linear_files(void **state)
 
 /* --- progress and memory --- */
 
+#ifndef __has_feature
+#    define __has_feature(x) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
+#    define WATCHED_MEMORY 1
+#else
+#    define WATCHED_MEMORY 0
+#endif
+
+/* Kilobytes: what a child of this process needs at most for opening path. */
+static long
+memory_of_opening(const char *path)
+{
+    struct rusage before, after;
+    long kb = 0;
+    int fd[2];
+    pid_t pid;
+
+    assert_int_equal(pipe(fd), 0);
+    pid = fork();
+    if (pid == 0) {
+        struct notes notes = { 0 };
+        struct err err;
+
+        getrusage(RUSAGE_SELF, &before);
+        load(path, &notes, &err);
+        getrusage(RUSAGE_SELF, &after);
+        kb = after.ru_maxrss - before.ru_maxrss;
+        _exit(write(fd[1], &kb, sizeof kb) == sizeof kb ? 0 : 1);
+    }
+    assert_int_equal(read(fd[0], &kb, sizeof kb), sizeof kb);
+    waitpid(pid, NULL, 0);
+    close(fd[0]);
+    close(fd[1]);
+    return kb;
+}
+
+/* As many tensors as are allowed, and a header that is one long text: twice
+ * the file and 16 MiB are enough before a file has proved itself. */
+static void
+memory_before_trust(void **state)
+{
+    size_t n = 99999, i, len = 8u << 20;
+    char *dir = scratch_make(), *text = xmalloc(64 * n), *p = text;
+    long allowed;
+
+    if (WATCHED_MEMORY) {
+        print_message("SKIPPED: the sanitizer's own memory would count\n");
+        free(text);
+        scratch_remove(dir);
+        skip();
+    }
+    for (i = 0; i < n; i++)
+        p += sprintf(p,
+                     "%c\"h.%zu.ln_1.weight\":{\"dtype\":\"F32\",\"shape\":"
+                     "[0],\"data_offsets\":[0,0]}",
+                     i ? ',' : '{', i);
+    *p++ = '}';
+    scratch_safetensors(dir, text, (size_t)(p - text), "", 0);
+    must_refuse(dir, "", "no GPT-2");
+    allowed = (long)(2 * (size_t)(p - text) / 1024) + 16 * 1024;
+    assert_in_range(memory_of_opening(dir), 0, allowed);
+    free(text);
+    text = xmalloc(len);
+    memset(text, 'x', len);
+    memcpy(text, "{\"", 2);
+    scratch_safetensors(dir, text, len, "", 0);
+    assert_in_range(memory_of_opening(dir), 0, 2 * 8192 + 16 * 1024);
+    free(text);
+    scratch_remove(dir);
+}
+
 struct watch {
     size_t calls, done, total, stop_at;
 };
@@ -905,6 +979,7 @@ main(void)
         cmocka_unit_test(tolerated_configs),
         cmocka_unit_test(configs_are_read),
         cmocka_unit_test(missing_biases_of_linear_files),
+        cmocka_unit_test(memory_before_trust),
         cmocka_unit_test(progress_and_cancel),
     };
 

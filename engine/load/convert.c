@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <string.h>
 #if defined(__x86_64__)
-#include <cpuid.h>
+#    include <cpuid.h>
 #    include <immintrin.h>
 #endif
 
