@@ -118,18 +118,19 @@ struct gen_event {
     } u;
 };
 
-/* opt: `vocab` and `no_vocab_needed` are copied, its progress is not called
- * (LOADING tells). Starts the worker, which loads the model at once (LOADING..., LOADED or
+/* Starts the worker, which loads the model at once (LOADING..., LOADED or
  * FAILED with serial 0) and then takes requests; one submitted earlier waits
- * for it. n_threads 0: as many as the machine has. Never fails for reasons of
- * the model: those arrive as an event. */
+ * for it. Of opt (may be NULL) `vocab` and `no_vocab_needed` are copied; its
+ * progress is not called, LOADING tells. n_threads 0: as many as the machine
+ * has. Never fails for reasons of the model: those arrive as an event. */
 struct gen *gen_local(const char *model_path, const struct model_options *opt,
                       int n_threads);
 /* Cancels, joins the thread, frees. Events not yet read are dropped. */
 void gen_free(struct gen *g);
 
 /* Copied; replaces (cancels) what runs. Returns the request's serial, > 0.
- * The replaced run's END is still delivered, with its own serial. */
+ * The replaced run's END (why user) is still delivered, with its own
+ * serial. */
 uint32_t gen_submit(struct gen *g, const struct gen_request *req);
 /* Ends the running or waiting request, if any: END with why user. Takes
  * effect within one layer. */
