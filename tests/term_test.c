@@ -203,6 +203,14 @@ test_same(void **state)
     pty_quiet(p, 200);
     pty_log(p, &has);
     assert_int_equal(has, had);
+    /* after a commit of an input method only the caret's row */
+    pty_send(p, "渡");
+    assert_true(pty_wait_frames(p, pty_frames(p) + 1));
+    check_screen(p, &g, 8);
+    check_caret(p, cx, cy);
+    pty_log(p, &has);
+    assert_in_range(has - had, 20, 60 * 4 + 60);
+    had = has;
     pty_send(p, "r");
     assert_true(pty_wait_frames(p, pty_frames(p) + 1));
     check_screen(p, &g, 8);
@@ -551,17 +559,21 @@ test_suspend(void **state)
 }
 
 /* The terminal is closed under it (SIGHUP is ignored by term_draw): it ends by
- * itself, and has not burnt the processor to get there. */
+ * itself, idle as in the midst of its work. */
 static void
 test_dead(void **state)
 {
-    struct pty *p = start_ready(80, 24);
-    int end;
+    for (int busy = 0; busy < 2; busy++) {
+        struct pty *p = start_ready(80, 24);
+        int end;
 
-    pty_hang_up(p);
-    end = pty_end(p);
-    assert_true(end == 7 || end == 8);
-    pty_free(p);
+        for (int i = 0; busy && i < 300; i++)
+            pty_send(p, "n");
+        pty_hang_up(p);
+        end = pty_end(p);
+        assert_true(end == 7 || end == 8);
+        pty_free(p);
+    }
 }
 
 /* --- who is refused --- */

@@ -45,7 +45,8 @@
 #include "ui/term_keys.h"
 
 /* After our own headers: curses.h makes macros of KEY_ENTER and the like, and
- * has a function of its own by the name of key_name. */
+ * has a function of its own by the name of key_name (which nothing in ncurses
+ * calls, so ours is not mistaken for it). */
 #define NCURSES_WIDECHAR 1
 #define key_name         curses_key_name
 #include <curses.h>
@@ -222,11 +223,11 @@ enter(struct term *t)
     struct bytes b = { 0 };
     bool ok;
 
+    way_out.armed = 1;
     raw_mode();
     bytes_add_cap(&b, capability("smcup"));
     bytes_add(&b, MODES_ON, sizeof MODES_ON - 1);
     bytes_add_cap(&b, capability("cnorm"));
-    way_out.armed = 1;
     ok = send_all(t, b.s, b.len);
     free(b.s);
     t->all = true;
