@@ -36,6 +36,7 @@
 struct renewal { /* after a failed sync: a fresh file on its way to the disk */
     int fd;      /* -1: none */
     char *path;
+    char *target;    /* the name it will take; symbolic links followed */
     size_t size;     /* bytes in it */
     size_t old_size; /* of the old file when the copy was made */
     uint32_t sum;
@@ -53,7 +54,7 @@ struct journal {
     size_t size, reserved;
     bool line_open; /* the file does not end with a line break */
     struct bytes pending, tail;
-    size_t sent;    /* bytes of pending that the writer thread is at */
+    size_t sent; /* bytes of pending that the writer thread is at */
     uint32_t tail_sum;
     struct disk *disk;
     struct renewal renewal;
@@ -78,8 +79,7 @@ lock_file(int fd)
     struct flock lk = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
     if (fcntl(fd, F_OFD_SETLK, &lk) == 0)
         return JOURNAL_OPEN;
-    return errno == EAGAIN || errno == EACCES ? JOURNAL_HELD
-                                              : JOURNAL_NO_LOCKS;
+    return errno == EAGAIN || errno == EACCES ? JOURNAL_HELD : JOURNAL_NO_LOCKS;
 }
 
 /* Opens for writing with the lock, or for reading, and says which. */
@@ -95,8 +95,9 @@ open_file(const char *path, bool read_only, enum journal_open *how)
         *how = lock_file(fd);
         /* Renamed over while we waited? Then this is not the file. */
         if (*how != JOURNAL_OPEN || stat(path, &at_path) != 0 ||
-            fstat(fd, &opened) != 0 || (at_path.st_dev == opened.st_dev &&
-                                        at_path.st_ino == opened.st_ino))
+            fstat(fd, &opened) != 0 ||
+            (at_path.st_dev == opened.st_dev &&
+             at_path.st_ino == opened.st_ino))
             return fd;
         close(fd);
     }
@@ -194,6 +195,8 @@ make_file(const struct journal *j, const char *path, const struct bytes *b)
     if (fd < 0)
         return -1;
     lock_file(fd); /* nobody else knows this name yet */
+    if (j->fd >= 0 && fchmod(fd, j->mode) != 0)
+        errno = 0; /* the mask's mode will do */
     while (done < b->n) {
         ssize_t n = disk_write_now(fd, b->s + done, b->n - done);
         if (n <= 0) {
@@ -245,6 +248,15 @@ go_on_in(struct journal *j, int fd, const char *path, struct bytes *b)
 }
 
 static void
+forget_renewal(struct renewal *r)
+{
+    free(r->path);
+    free(r->target);
+    r->path = r->target = NULL;
+    r->fd = -1;
+}
+
+static void
 drop_renewal(struct journal *j)
 {
     struct renewal *r = &j->renewal;
@@ -252,9 +264,7 @@ drop_renewal(struct journal *j)
         return;
     disk_close(j->disk, r->fd);
     unlink(r->path);
-    free(r->path);
-    r->path = NULL;
-    r->fd = -1;
+    forget_renewal(r);
 }
 
 bool
@@ -356,12 +366,14 @@ begin_renewal(struct journal *j)
         return;
     r->tried = now.tv_sec;
     whole_copy(j, &b, &all);
-    r->path = xasprintf("%s.fresh-%d", j->path, (int)getpid());
+    r->target = realpath(j->path, NULL);
+    if (!r->target)
+        r->target = xstrdup(j->path);
+    r->path = xasprintf("%s.fresh-%d", r->target, (int)getpid());
     unlink(r->path); /* of ours, given up a second ago */
     r->fd = make_file(j, r->path, &b);
     if (r->fd < 0) {
-        free(r->path);
-        r->path = NULL;
+        forget_renewal(r);
     } else {
         if (all)
             j->pending.n = 0;
@@ -383,7 +395,7 @@ end_renewal(struct journal *j)
     const char *s = j->tail.s + j->tail.n - since;
     struct stat st;
     if ((since && disk_write_now(r->fd, s, since) != (ssize_t)since) ||
-        disk_rename(r->path, j->path) != 0) {
+        disk_rename(r->path, r->target) != 0) {
         j->error = errno;
         drop_renewal(j);
         return;
@@ -399,9 +411,7 @@ end_renewal(struct journal *j)
     j->reserved = 0;
     j->sync_failed = false;
     j->event = JOURNAL_RENEWED;
-    free(r->path);
-    r->path = NULL;
-    r->fd = -1;
+    forget_renewal(r);
     disk_wrote(j->disk, j->fd, j->size, j->path);
 }
 
@@ -614,7 +624,7 @@ journal_close(struct journal *j)
     if (j->renewal.fd >= 0) {
         close(j->renewal.fd);
         unlink(j->renewal.path);
-        free(j->renewal.path);
+        forget_renewal(&j->renewal);
     }
     if (j->fd >= 0)
         close(j->fd);

@@ -135,7 +135,7 @@ struct disk {
     char *fresh;          /* its path until its folder was synced */
     bool commit, syncing;
     int error;
-    int close_later;      /* -1: nothing */
+    int close_later; /* -1: nothing */
     /* writing */
     int write_fd;
     char *write_s;

@@ -7,12 +7,11 @@
 #include "src/record.h"
 
 #include <inttypes.h>
+#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <jansson.h>
 
 #include "engine/base/crc32c.h"
 #include "engine/base/mem.h"
@@ -250,8 +249,9 @@ put_members(struct writer *w, const struct story_op *op)
         put_int(w, "min", (uint64_t)op->min);
         put_str(w, "app", op->app);
         put_str(w, "id", op->id);
-        json_object_set_new(w->o, "title", json_stringn(op->s ? op->s : "",
-                                                        op->s ? op->len : 0));
+        json_object_set_new(w->o, "title",
+                            json_stringn(op->s ? op->s : "",
+                                         op->s ? op->len : 0));
         put_int(w, "w", (uint64_t)op->w);
         break;
     case OP_MODEL:
@@ -281,9 +281,7 @@ put_members(struct writer *w, const struct story_op *op)
         put_int(w, "del", op->del);
         put_text(w, op->s, op->len);
         break;
-    case OP_RUN:
-        put_run(w, op);
-        break;
+    case OP_RUN: put_run(w, op); break;
     case OP_TOK:
         put_int(w, "of", op->of);
         put_tokens(w, op);
@@ -301,12 +299,8 @@ put_members(struct writer *w, const struct story_op *op)
         put_int(w, "i", op->i);
         put_int(w, "at", op->at);
         break;
-    case OP_END:
-        put_end(w, op);
-        break;
-    case OP_HEAD:
-        put_int(w, "to", op->to);
-        break;
+    case OP_END: put_end(w, op); break;
+    case OP_HEAD: put_int(w, "to", op->to); break;
     case OP_MARK:
         put_int(w, "to", op->to);
         put_text(w, op->s, op->len);
@@ -316,11 +310,8 @@ put_members(struct writer *w, const struct story_op *op)
             put_int(w, "upto", op->to);
         put_text(w, op->s, op->len);
         break;
-    case OP_TITLE:
-        put_text(w, op->s, op->len);
-        break;
-    case OP_OTHER:
-        break;
+    case OP_TITLE: put_text(w, op->s, op->len); break;
+    case OP_OTHER: break;
     }
 }
 
@@ -430,8 +421,8 @@ get_text(struct record *r)
         return true;
     if (!json_is_string(x))
         return false;
-    r->raw = from_base64(json_string_value(x), json_string_length(x),
-                         &r->op.len);
+    r->raw =
+        from_base64(json_string_value(x), json_string_length(x), &r->op.len);
     r->op.s = r->raw;
     return r->raw != NULL;
 }
@@ -471,9 +462,9 @@ get_tokens(struct record *r)
         json_int_t v = json_integer_value(id);
         if (!json_is_integer(id) || v < INT32_MIN || v > INT32_MAX)
             return false;
-        r->tok[i] = (struct op_token){ (int32_t)v,
-                                       get_float(json_array_get(lp, i)),
-                                       get_float(json_array_get(q, i)) };
+        r->tok[i] =
+            (struct op_token){ (int32_t)v, get_float(json_array_get(lp, i)),
+                               get_float(json_array_get(q, i)) };
     }
     r->op.tok = r->tok;
     r->op.n_tok = n;
@@ -551,8 +542,7 @@ get_members(struct record *r, const struct knobs *now)
     const json_t *o = r->json;
     struct story_op *op = &r->op;
     switch (op->type) {
-    case OP_HEAD_LINE:
-        return get_head_line(r);
+    case OP_HEAD_LINE: return get_head_line(r);
     case OP_MODEL:
         op->name = get_str(o, "name");
         op->sha = get_str(o, "sha");
@@ -560,8 +550,7 @@ get_members(struct record *r, const struct knobs *now)
         op->tok_hash = get_str(o, "tok");
         op->num = get_str(o, "num");
         return get_u32(o, "m", &op->m);
-    case OP_KNOBS:
-        return get_u32(o, "k", &op->k) && get_knobs(r, now);
+    case OP_KNOBS: return get_u32(o, "k", &op->k) && get_knobs(r, now);
     case OP_EDIT:
         op->who = strcmp(get_str(o, "who"), "import") ? TEXT_ME : TEXT_IMPORT;
         return get_int(o, "p", RECORD_N_MAX, &op->p) &&
@@ -593,16 +582,12 @@ get_members(struct record *r, const struct knobs *now)
         op->why = gen_why_find(get_str(o, "why"));
         get_tail(r);
         return get_int(o, "of", RECORD_N_MAX, &op->of);
-    case OP_HEAD:
-        return get_int(o, "to", RECORD_N_MAX, &op->to);
-    case OP_MARK:
-        return get_int(o, "to", RECORD_N_MAX, &op->to) && get_text(r);
+    case OP_HEAD: return get_int(o, "to", RECORD_N_MAX, &op->to);
+    case OP_MARK: return get_int(o, "to", RECORD_N_MAX, &op->to) && get_text(r);
     case OP_NOTE:
         return get_int(o, "upto", RECORD_N_MAX, &op->to) && get_text(r);
-    case OP_TITLE:
-        return get_text(r);
-    case OP_OTHER:
-        break;
+    case OP_TITLE: return get_text(r);
+    case OP_OTHER: break;
     }
     return true;
 }
@@ -616,8 +601,8 @@ record_read(const char *line, size_t len, const struct knobs *now,
         len--;
     if (!sum_holds(line, len, &rec->sum))
         return false;
-    rec->json = json_loadb(line, len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL,
-                           NULL);
+    rec->json =
+        json_loadb(line, len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
     const char *t = json_string_value(json_object_get(rec->json, "t"));
     const json_t *n = json_object_get(rec->json, "n");
     if (!json_is_object(rec->json) || !t || !json_is_integer(n) ||
@@ -647,9 +632,9 @@ bool
 record_salvage(const char *line, size_t len, size_t *at, size_t *from,
                size_t *to)
 {
-    const char *mark = *at < len ? memmem(line + *at, len - *at, SUM_MARK,
-                                          strlen(SUM_MARK))
-                                 : NULL;
+    const char *mark =
+        *at < len ? memmem(line + *at, len - *at, SUM_MARK, strlen(SUM_MARK))
+                  : NULL;
     if (!mark || (size_t)(line + len - mark) < SUM_LEN)
         return false;
     *from = *at;

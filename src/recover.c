@@ -106,8 +106,8 @@ take_record(struct reader *r, const char *line, size_t len)
         r->have = true;
         r->raw = op->n;
         r->last = op->n = n;
-        r->seen = mem_grow(r->seen, &r->cap_seen, r->n_seen + 1,
-                           sizeof *r->seen);
+        r->seen =
+            mem_grow(r->seen, &r->cap_seen, r->n_seen + 1, sizeof *r->seen);
         r->seen[r->n_seen++] = (struct seen){ n, rec.sum };
         op->p = reference(r, op->p);
         op->of = reference(r, op->of);

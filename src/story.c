@@ -83,8 +83,8 @@ story_freeze(struct story *s, const char *why)
 void
 story_on_op(struct story *s, story_watch_fn fn, void *ud)
 {
-    s->watch = mem_grow(s->watch, &s->cap_watch, s->n_watch + 1,
-                        sizeof *s->watch);
+    s->watch =
+        mem_grow(s->watch, &s->cap_watch, s->n_watch + 1, sizeof *s->watch);
     s->watch[s->n_watch++] = (struct story_watcher){ fn, ud };
 }
 
@@ -285,7 +285,9 @@ do_edit(struct story *s, struct story_op *op)
 {
     struct snode *p = snode_find(s, op->p);
     struct snode *x = open_node(s, p, op, &op->change);
-    struct change c = { .at = op->at, .del = op->del, .len = op->len,
+    struct change c = { .at = op->at,
+                        .del = op->del,
+                        .len = op->len,
                         .s = text_keep(s->store, op->s, op->len) };
     x->who = op->who;
     snode_alter(s, x, &c);
@@ -296,7 +298,9 @@ do_edit(struct story *s, struct story_op *op)
 static void
 do_add(struct story *s, struct story_op *op)
 {
-    struct change c = { .at = op->at, .del = op->del, .len = op->len,
+    struct change c = { .at = op->at,
+                        .del = op->del,
+                        .len = op->len,
                         .s = text_keep(s->store, op->s, op->len) };
     snode_alter(s, s->open, &c);
     op->change = (struct op_change){ c.at, c.del, c.len };
@@ -310,9 +314,14 @@ do_run(struct story *s, struct story_op *op)
     x->who = TEXT_MODEL;
     x->win = op->win < op->at ? op->win : op->at;
     x->run = xcalloc(1, sizeof *x->run);
-    *x->run = (struct run_info){ .seed = op->seed, .model = op->m, .k = op->k,
-                                 .run = op->run, .br = op->br, .i0 = op->i0,
-                                 .win0 = op->win, .pen = op->at,
+    *x->run = (struct run_info){ .seed = op->seed,
+                                 .model = op->m,
+                                 .k = op->k,
+                                 .run = op->run,
+                                 .br = op->br,
+                                 .i0 = op->i0,
+                                 .win0 = op->win,
+                                 .pen = op->at,
                                  .cont = op->cont };
     if (op->run > s->runs)
         s->runs = op->run;
@@ -326,14 +335,14 @@ tokens_ready(struct run_info *r, const struct story_op *op)
 {
     size_t ready = 0;
     for (size_t i = 0; i < op->n_tok; i++) {
-        size_t len = op->tok_len        ? op->tok_len[i]
+        size_t len = op->tok_len          ? op->tok_len[i]
                      : i + 1 == op->n_tok ? op->len
                                           : 0;
-        r->wait = mem_grow(r->wait, &r->cap_wait, r->n_wait + 1,
-                           sizeof *r->wait);
-        r->wait[r->n_wait++] = (struct text_token){
-            op->tok[i].id, op->tok[i].lp, op->tok[i].q, (uint32_t)len
-        };
+        r->wait =
+            mem_grow(r->wait, &r->cap_wait, r->n_wait + 1, sizeof *r->wait);
+        r->wait[r->n_wait++] =
+            (struct text_token){ op->tok[i].id, op->tok[i].lp, op->tok[i].q,
+                                 (uint32_t)len };
         if (len)
             ready = r->n_wait;
     }
@@ -351,7 +360,8 @@ do_tok(struct story *s, struct story_op *op)
     r->pen += op->len;
     if (!op->len)
         return;
-    struct change c = { .at = op->at, .len = op->len,
+    struct change c = { .at = op->at,
+                        .len = op->len,
                         .s = text_keep(s->store, op->s, op->len),
                         .tok = text_keep_tokens(s->store, r->wait, ready),
                         .n_tok = (uint32_t)ready };
@@ -508,8 +518,10 @@ story_apply(struct story *s, struct story_op *op, struct err *err)
     op->n = part.n;
     op->change = part.change;
     for (size_t done = part.len; done < op->len; done += part.len) {
-        part = (struct story_op){ .type = OP_ADD, .w = op->w,
-                                  .of = s->open->n, .at = op->at + done,
+        part = (struct story_op){ .type = OP_ADD,
+                                  .w = op->w,
+                                  .of = s->open->n,
+                                  .at = op->at + done,
                                   .s = op->s + done };
         part.len = text_part(part.s, op->len - done);
         carry_out(s, &part);
@@ -544,7 +556,8 @@ mend_open(struct story *s, const struct story_op *op, bool run)
     uint64_t name = op->of;
     if (!name || name >= op->n || snode_find(s, name))
         name = op->n;
-    struct story_op open = { .type = run ? OP_RUN : OP_EDIT, .n = name,
+    struct story_op open = { .type = run ? OP_RUN : OP_EDIT,
+                             .n = name,
                              .p = s->head->n };
     open.at = run ? s->head->len : op->at;
     open.win = s->head->win;
@@ -590,22 +603,14 @@ mend(struct story *s, struct story_op *op, bool *orphan)
         if (!lengths_fit(op))
             op->tok_len = NULL;
         return true;
-    case OP_WIN:
-        return is_open(s, op, true) && op->at <= s->open->len;
-    case OP_END:
-        return s->open && s->open->n == op->of;
-    case OP_MODEL:
-        return check_model(s, op, NULL);
-    case OP_HEAD:
-        story_close_open(s);
-        return snode_find(s, op->to) != NULL;
+    case OP_WIN: return is_open(s, op, true) && op->at <= s->open->len;
+    case OP_END: return s->open && s->open->n == op->of;
+    case OP_MODEL: return check_model(s, op, NULL);
+    case OP_HEAD: story_close_open(s); return snode_find(s, op->to) != NULL;
     case OP_KNOBS:
-    case OP_KNOB:
-        return op->set != NULL;
-    case OP_TITLE:
-        return true;
-    default:
-        return false;
+    case OP_KNOB: return op->set != NULL;
+    case OP_TITLE: return true;
+    default: return false;
     }
 }
 

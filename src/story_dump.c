@@ -43,9 +43,14 @@ static void
 put_text_change(struct dump *d, const struct snode *x, const struct change *c,
                 bool opens)
 {
-    struct story_op op = { .type = opens ? OP_EDIT : OP_ADD, .w = x->w,
-                           .of = x->n, .p = x->parent->n, .who = x->who,
-                           .at = c->at, .del = c->del, .s = c->s };
+    struct story_op op = { .type = opens ? OP_EDIT : OP_ADD,
+                           .w = x->w,
+                           .of = x->n,
+                           .p = x->parent->n,
+                           .who = x->who,
+                           .at = c->at,
+                           .del = c->del,
+                           .s = c->s };
     size_t done = 0;
     do {
         op.s = c->s + done;
@@ -72,14 +77,17 @@ put_tokens_of(struct dump *d, const struct snode *x, const struct change *c,
     struct op_token *tok = xcalloc(n + 1, sizeof *tok);
     uint32_t *len = xcalloc(n + 1, sizeof *len);
     for (size_t i = 0; i < n; i++) {
-        const struct text_token *t = i < c->n_tok
-                                         ? &c->tok[i]
-                                         : &x->run->wait[i - c->n_tok];
+        const struct text_token *t =
+            i < c->n_tok ? &c->tok[i] : &x->run->wait[i - c->n_tok];
         tok[i] = (struct op_token){ t->id, t->lp, t->q };
         len[i] = t->len;
     }
-    struct story_op op = { .type = OP_TOK, .of = x->n, .tok = tok,
-                           .tok_len = len, .n_tok = n, .s = c->s,
+    struct story_op op = { .type = OP_TOK,
+                           .of = x->n,
+                           .tok = tok,
+                           .tok_len = len,
+                           .n_tok = n,
+                           .s = c->s,
                            .len = c->len };
     put(d, &op);
     free(tok);
@@ -91,18 +99,27 @@ put_run(struct dump *d, const struct snode *x)
 {
     const struct run_info *r = x->run;
     const struct change none = { .s = "" };
-    struct story_op op = { .type = OP_RUN, .w = x->w, .p = x->parent->n,
-                           .at = x->one.at, .m = r->model, .k = r->k,
-                           .seed = r->seed, .run = r->run, .br = r->br,
-                           .i0 = r->i0, .win = r->win0, .cont = r->cont };
+    struct story_op op = { .type = OP_RUN,
+                           .w = x->w,
+                           .p = x->parent->n,
+                           .at = x->one.at,
+                           .m = r->model,
+                           .k = r->k,
+                           .seed = r->seed,
+                           .run = r->run,
+                           .br = r->br,
+                           .i0 = r->i0,
+                           .win = r->win0,
+                           .cont = r->cont };
     put(d, &op);
     for (uint32_t i = 0; i < x->n_changes; i++)
         put_tokens_of(d, x, &x->changes[i], i + 1 == x->n_changes);
     if (!x->n_changes && r->n_wait)
         put_tokens_of(d, x, &none, true);
     if (r->win_moved) {
-        op = (struct story_op){ .type = OP_WIN, .of = x->n, .i = r->n_tok,
-                                .at = x->win };
+        op = (struct story_op){
+            .type = OP_WIN, .of = x->n, .i = r->n_tok, .at = x->win
+        };
         put(d, &op);
     }
     if (r->why) {
@@ -126,8 +143,12 @@ put_node(struct dump *d, const struct snode *x)
 static void
 put_model(struct dump *d, const struct story_model *m)
 {
-    struct story_op op = { .type = OP_MODEL, .m = m->m, .name = m->name,
-                           .sha = m->sha, .cfg = m->cfg, .tok_hash = m->tok,
+    struct story_op op = { .type = OP_MODEL,
+                           .m = m->m,
+                           .name = m->name,
+                           .sha = m->sha,
+                           .cfg = m->cfg,
+                           .tok_hash = m->tok,
                            .num = m->num };
     skip_to(d, m->n);
     put(d, &op);
@@ -149,7 +170,8 @@ story_dump(struct story *s, struct bytes *out)
     struct story_op op = { .type = OP_HEAD, .to = s->head->n };
     if (!s->open) /* a head would close the open step */
         put(&d, &op);
-    op = (struct story_op){ .type = OP_KNOBS, .k = s->last_k, .set = &s->knobs };
+    op =
+        (struct story_op){ .type = OP_KNOBS, .k = s->last_k, .set = &s->knobs };
     if (s->has_knobs)
         put(&d, &op);
     op = (struct story_op){ .type = OP_TITLE, .s = s->title };

@@ -40,8 +40,8 @@ snode_add(struct story *s, struct snode *parent, uint64_t n)
             parent->first = node;
         parent->last = node;
     }
-    s->nodes = mem_grow(s->nodes, &s->cap_nodes, s->n_nodes + 1,
-                        sizeof *s->nodes);
+    s->nodes =
+        mem_grow(s->nodes, &s->cap_nodes, s->n_nodes + 1, sizeof *s->nodes);
     size_t i = s->n_nodes++;
     for (; i && s->nodes[i - 1]->n > n; i--) /* only for a lost record's node */
         s->nodes[i] = s->nodes[i - 1];
@@ -90,8 +90,11 @@ changed(const struct snode *node, const struct change *c, struct text *t)
         t = next;
     }
     if (c->len) {
-        struct text_span sp = { .s = c->s, .len = c->len, .tok = c->tok,
-                                .n_tok = c->n_tok, .who = node->who,
+        struct text_span sp = { .s = c->s,
+                                .len = c->len,
+                                .tok = c->tok,
+                                .n_tok = c->n_tok,
+                                .who = node->who,
                                 .node = node->n,
                                 .model = node->run ? node->run->model : 0 };
         next = text_put(t, c->at, &sp);
@@ -134,8 +137,8 @@ change_goes_on(const struct change *last, const struct change *c)
 static void
 add_change(struct snode *node, const struct change *c)
 {
-    struct change *last = node->n_changes ? &node->changes[node->n_changes - 1]
-                                          : NULL;
+    struct change *last =
+        node->n_changes ? &node->changes[node->n_changes - 1] : NULL;
     if (last && change_goes_on(last, c)) {
         last->len += c->len;
         last->n_tok += c->n_tok;
@@ -152,8 +155,8 @@ add_change(struct snode *node, const struct change *c)
         node->changes[0] = node->one;
     } else if (node->n_changes == node->cap_changes) {
         node->cap_changes *= 2;
-        node->changes = xreallocarray(node->changes, node->cap_changes,
-                                      sizeof *c);
+        node->changes =
+            xreallocarray(node->changes, node->cap_changes, sizeof *c);
     }
     node->changes[node->n_changes++] = *c;
 }
@@ -293,7 +296,9 @@ story_node(const struct story *s, uint64_t node, struct node_info *out)
     *out = (struct node_info){
         .n = x->n,
         .parent = x->parent ? x->parent->n : 0,
-        .kind = !x->parent ? NODE_ROOT : x->run ? NODE_RUN : NODE_EDIT,
+        .kind = !x->parent ? NODE_ROOT
+                : x->run   ? NODE_RUN
+                           : NODE_EDIT,
         .who = x->who,
         .at = x->n_changes ? c.at : x->one.at,
         .del = c.del,

@@ -450,6 +450,22 @@ folder_exists(const char *path, struct err *err)
     return ok;
 }
 
+/* Was the story gone on with in the state folder, while this file could not
+ * be written, and not here since? Then say where. */
+static void
+mention_rescued(struct storyfile *f)
+{
+    char *copy = recover_path(f->path);
+    struct stat here, there;
+    if (!f->damage_text && stat(copy, &there) == 0 &&
+        (stat(f->path, &here) != 0 || here.st_mtime <= there.st_mtime))
+        f->damage_text =
+            xasprintf(_("While this file could not be written, the story went "
+                        "on in %s: open that to see it"),
+                      copy);
+    free(copy);
+}
+
 struct storyfile *
 storyfile_open(const char *path, const struct storyfile_options *opt,
                struct err *err)
@@ -461,9 +477,12 @@ storyfile_open(const char *path, const struct storyfile_options *opt,
     if (!folder_exists(path, err))
         return NULL;
     char *copy = rescued(path, opt);
-    if (!copy)
-        return open_at(path, opt, err);
-    struct storyfile *f = open_at(copy, opt, err);
+    struct storyfile *f = open_at(copy ? copy : path, opt, err);
+    if (!copy) {
+        if (f && !opt->read_only)
+            mention_rescued(f);
+        return f;
+    }
     if (f && f->base == STORYFILE_OK) {
         f->base = STORYFILE_ELSEWHERE;
         set_lasting(f, xasprintf(_("%s cannot be written here; what you write "

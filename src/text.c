@@ -26,10 +26,10 @@
 
 #include "src/text_tree.h"
 
-#define PIECE_MAX   4096
-#define BYTES_CHUNK 65536
+#define PIECE_MAX    4096
+#define BYTES_CHUNK  65536
 #define TOKENS_CHUNK 4096
-#define NODES_CHUNK 512
+#define NODES_CHUNK  512
 
 struct chunk { /* of bytes or tokens; never moves */
     struct chunk *next;
@@ -405,8 +405,11 @@ piece_follows(const struct piece *p, const struct piece *q)
 static struct piece
 span_piece(struct text_span *sp)
 {
-    struct piece p = { .s = sp->s, .tok = sp->tok, .node = sp->node,
-                       .model = sp->model, .who = sp->who };
+    struct piece p = { .s = sp->s,
+                       .tok = sp->tok,
+                       .node = sp->node,
+                       .model = sp->model,
+                       .who = sp->who };
     size_t len = 0, n = 0;
     if (sp->n_tok) { /* whole groups of tokens */
         size_t sum = 0;
@@ -520,8 +523,9 @@ struct text *
 text_insert(const struct text *t, size_t at, const char *s, size_t len,
             enum text_who who, uint64_t node)
 {
-    struct text_span sp = { .s = text_keep(t->st, s, len), .len = len,
-                            .who = who, .node = node };
+    struct text_span sp = {
+        .s = text_keep(t->st, s, len), .len = len, .who = who, .node = node
+    };
     return text_put(t, at, &sp);
 }
 
@@ -530,8 +534,11 @@ text_insert_tokens(const struct text *t, size_t at, const char *s, size_t len,
                    const struct text_token *tok, size_t n_tok, uint32_t model,
                    uint64_t node)
 {
-    struct text_span sp = { .s = text_keep(t->st, s, len), .len = len,
-                            .who = TEXT_MODEL, .node = node, .model = model,
+    struct text_span sp = { .s = text_keep(t->st, s, len),
+                            .len = len,
+                            .who = TEXT_MODEL,
+                            .node = node,
+                            .model = model,
                             .tok = text_keep_tokens(t->st, tok, n_tok),
                             .n_tok = n_tok };
     return text_put(t, at, &sp);

@@ -1,14 +1,13 @@
 /* src/text_read.c  Questions to a version of a text: bytes, lines, grapheme
  * clusters, spans, search. Nothing here makes or changes a version.
  */
-#include "src/text.h"
-
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/base/mem.h"
 #include "engine/base/unicode.h"
 
+#include "src/text.h"
 #include "src/text_tree.h"
 
 size_t
@@ -24,7 +23,6 @@ text_lines(const struct text *t)
 }
 
 /* --- bytes --- */
-
 
 static void
 tree_read(const struct tree *t, size_t from, size_t to, char **out)
@@ -229,9 +227,15 @@ struct walk {
 static bool
 walk_piece(const struct walk *w, const struct piece *p, size_t at)
 {
-    struct text_span sp = { .s = p->s, .len = p->len, .at = at, .who = p->who,
-                            .node = p->node, .model = p->model, .tok = p->tok,
-                            .n_tok = p->n_tok, .tok_exact = p->n_tok > 0 };
+    struct text_span sp = { .s = p->s,
+                            .len = p->len,
+                            .at = at,
+                            .who = p->who,
+                            .node = p->node,
+                            .model = p->model,
+                            .tok = p->tok,
+                            .n_tok = p->n_tok,
+                            .tok_exact = p->n_tok > 0 };
     return w->fn(w->ud, &sp);
 }
 

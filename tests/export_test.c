@@ -16,8 +16,8 @@ story_of(const char *title, const char *text, size_t len)
     struct story_op op = { .type = OP_EDIT, .s = text, .len = len };
     struct err err;
     assert_true(story_apply(s, &op, &err));
-    op = (struct story_op){ .type = OP_TITLE, .s = title,
-                            .len = strlen(title) };
+    op =
+        (struct story_op){ .type = OP_TITLE, .s = title, .len = strlen(title) };
     assert_true(story_apply(s, &op, &err));
     return s;
 }
@@ -57,8 +57,9 @@ markdown(void **state)
     assert_export(EXPORT_MD, "a*b", "*a* _b_ `c` [d](e) <f> &amp; \\g",
                   "# a\\*b\n\n\\*a\\* \\_b\\_ \\`c\\` \\[d\\](e) \\<f\\> "
                   "\\&amp; \\\\g\n");
-    assert_export(EXPORT_MD, "", "# no heading\n- no list\n+ nor\n1. nor\n"
-                                 "23) nor\n=== rule\n> quote\n1 one",
+    assert_export(EXPORT_MD, "",
+                  "# no heading\n- no list\n+ nor\n1. nor\n"
+                  "23) nor\n=== rule\n> quote\n1 one",
                   "\\# no heading\n\n\\- no list\n\n\\+ nor\n\n1\\. nor\n\n"
                   "23\\) nor\n\n\\=== rule\n\n\\> quote\n\n1 one\n");
     assert_export(EXPORT_MD, "", "\t\xE3\x80\x80缩进\r\n尾",

@@ -2,23 +2,22 @@
  * SIGKILL right before its n-th system call that changes a file, for every n;
  * the same with the call half done. After each op it tells its parent, as the
  * screen would show it. The parent opens the file: nothing shown is lost. */
-#include "src/storyfile.h"
-
+#include <errno.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
-
-#include <errno.h>
-#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cmocka.h>
+
 #include "src/journal.h"
+#include "src/storyfile.h"
 
 static char dir[64], path[128];
 
@@ -54,10 +53,10 @@ clear(void)
 /* --- the child --- */
 
 struct fate {
-    int at;           /* of which call */
-    bool half;        /* a write of half its bytes goes through before */
-    int sync_fails;   /* which sync reports an error; 0: none */
-    int n, syncs;
+    int at;              /* of which call */
+    bool half;           /* a write of half its bytes goes through before */
+    int sync_fails;      /* which sync reports an error; 0: none */
+    atomic_int n, syncs; /* two threads call */
 };
 
 static int
@@ -111,18 +110,30 @@ session(struct storyfile *f, struct fate *x)
     uint32_t len = 3;
     for (int i = 0; i < 4; i++) {
         size_t at = text_len(story_text(s));
-        apply(s, (struct story_op){ .type = OP_EDIT, .p = story_head(s),
-                                    .at = at, .s = "雪", .len = 3 });
-        apply(s, (struct story_op){ .type = OP_ADD, .of = story_head(s),
-                                    .at = at + 3, .s = "夜", .len = 3 });
+        apply(s, (struct story_op){ .type = OP_EDIT,
+                                    .p = story_head(s),
+                                    .at = at,
+                                    .s = "雪",
+                                    .len = 3 });
+        apply(s, (struct story_op){ .type = OP_ADD,
+                                    .of = story_head(s),
+                                    .at = at + 3,
+                                    .s = "夜",
+                                    .len = 3 });
         storyfile_commit(f);
-        apply(s, (struct story_op){ .type = OP_RUN, .p = story_head(s),
-                                    .at = at + 6, .run = 1 });
+        apply(s,
+              (struct story_op){
+                  .type = OP_RUN, .p = story_head(s), .at = at + 6, .run = 1 });
         for (int k = 0; k < 3; k++)
-            apply(s, (struct story_op){ .type = OP_TOK, .of = story_head(s),
-                                        .tok = &t, .tok_len = &len,
-                                        .n_tok = 1, .s = "风", .len = 3 });
-        apply(s, (struct story_op){ .type = OP_END, .of = story_head(s),
+            apply(s, (struct story_op){ .type = OP_TOK,
+                                        .of = story_head(s),
+                                        .tok = &t,
+                                        .tok_len = &len,
+                                        .n_tok = 1,
+                                        .s = "风",
+                                        .len = 3 });
+        apply(s, (struct story_op){ .type = OP_END,
+                                    .of = story_head(s),
                                     .why = GEN_WHY_USER });
         storyfile_commit(f);
         if (x->sync_fails) /* the syncer's turn */
@@ -130,10 +141,10 @@ session(struct storyfile *f, struct fate *x)
                 usleep(500);
                 storyfile_tick(f, 0);
             }
-        apply(s, (struct story_op){ .type = OP_HEAD,
-                                    .to = story_undo_target(s) });
-        apply(s, (struct story_op){ .type = OP_HEAD,
-                                    .to = story_redo_target(s) });
+        apply(s,
+              (struct story_op){ .type = OP_HEAD, .to = story_undo_target(s) });
+        apply(s,
+              (struct story_op){ .type = OP_HEAD, .to = story_redo_target(s) });
     }
 }
 
@@ -218,8 +229,11 @@ assert_kept(const char *shown, int at)
     free(t);
     /* And it goes on. */
     size_t len = text_len(story_text(s));
-    apply(s, (struct story_op){ .type = OP_EDIT, .p = story_head(s),
-                                .at = len, .s = "完", .len = 3 });
+    apply(s, (struct story_op){ .type = OP_EDIT,
+                                .p = story_head(s),
+                                .at = len,
+                                .s = "完",
+                                .len = 3 });
     storyfile_close(f);
     f = storyfile_open(path, &opt, &err);
     assert_non_null(f);

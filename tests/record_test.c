@@ -1,6 +1,7 @@
 /* Lines of NAME.jl: every op comes back as it was, to the bit. */
 #include "src/record.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,8 +10,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-#include <math.h>
 
 #include "engine/base/crc32c.h"
 
@@ -55,8 +54,13 @@ text_of_all_kinds(void **state)
     };
     for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
         char *line;
-        struct story_op op = { .type = OP_EDIT, .n = 7, .p = 3, .at = 5,
-                               .del = 2, .s = t[i].s, .len = t[i].len,
+        struct story_op op = { .type = OP_EDIT,
+                               .n = 7,
+                               .p = 3,
+                               .at = 5,
+                               .del = 2,
+                               .s = t[i].s,
+                               .len = t[i].len,
                                .who = i % 2 ? TEXT_IMPORT : TEXT_ME,
                                .w = 1700000000123 };
         struct record r = there_and_back(&op, &line);
@@ -77,8 +81,9 @@ static void
 form_of_a_line(void **state)
 {
     char *line, want[200];
-    struct story_op op = { .type = OP_ADD, .n = 12, .of = 9, .at = 3,
-                           .s = "雪", .len = 3 };
+    struct story_op op = {
+        .type = OP_ADD, .n = 12, .of = 9, .at = 3, .s = "雪", .len = 3
+    };
     struct record r = there_and_back(&op, &line);
     const char *body = "{\"n\":12,\"t\":\"add\",\"of\":9,\"at\":3,\"del\":0,"
                        "\"s\":\"雪\"";
@@ -97,8 +102,13 @@ tokens(void **state)
     const uint32_t len[] = { 3, 0, 0, 2, 0, 1 };
     for (int i = 0; i < 6; i++)
         tok[i] = (struct op_token){ i * 4000, v[i], v[5 - i] };
-    struct story_op op = { .type = OP_TOK, .n = 1, .of = 2, .tok = tok,
-                           .tok_len = len, .n_tok = 6, .s = "雪abc",
+    struct story_op op = { .type = OP_TOK,
+                           .n = 1,
+                           .of = 2,
+                           .tok = tok,
+                           .tok_len = len,
+                           .n_tok = 6,
+                           .s = "雪abc",
                            .len = 6 };
     char *line;
     struct record r = there_and_back(&op, &line);
@@ -127,9 +137,18 @@ run_and_end(void **state)
 {
     const uint64_t seeds[] = { 0, 1, 9007199254740993, 18446744073709551615u };
     for (int i = 0; i < 4; i++) {
-        struct story_op op = { .type = OP_RUN, .n = 5, .p = 4, .at = 100,
-                               .m = 2, .k = 3, .seed = seeds[i], .run = 7,
-                               .br = 1, .i0 = 20, .win = 50, .w = 9,
+        struct story_op op = { .type = OP_RUN,
+                               .n = 5,
+                               .p = 4,
+                               .at = 100,
+                               .m = 2,
+                               .k = 3,
+                               .seed = seeds[i],
+                               .run = 7,
+                               .br = 1,
+                               .i0 = 20,
+                               .win = 50,
+                               .w = 9,
                                .cont = i % 2 };
         struct record r = there_and_back(&op, NULL);
         assert_true(r.op.seed == seeds[i]);
@@ -146,7 +165,9 @@ run_and_end(void **state)
         record_finish(&r);
     }
     for (int why = GEN_WHY_LENGTH; why < GEN_WHY_COUNT; why++) {
-        struct story_op op = { .type = OP_END, .n = 6, .of = 5,
+        struct story_op op = { .type = OP_END,
+                               .n = 6,
+                               .of = 5,
                                .why = (enum gen_why)why,
                                .tail = { 0xE5, 0x0A, 0, 0 },
                                .n_tail = (size_t)why % 3 };
@@ -183,8 +204,12 @@ knob_tables(void **state)
     knobs_default(&before);
     k = before;
     k.temp = 1.15;
-    op = (struct story_op){ .type = OP_KNOB, .n = 2, .set = &k,
-                            .before = &before, .has_of = true, .of = 9,
+    op = (struct story_op){ .type = OP_KNOB,
+                            .n = 2,
+                            .set = &k,
+                            .before = &before,
+                            .has_of = true,
+                            .of = 9,
                             .i = 10 };
     r = there_and_back(&op, &line);
     assert_true(knobs_equal(r.op.set, &k));
@@ -199,8 +224,14 @@ knob_tables(void **state)
 static void
 the_others(void **state)
 {
-    struct story_op op = { .type = OP_HEAD_LINE, .v = 1, .min = 1, .app = "a",
-                           .id = "b", .s = "渡口", .len = 6, .w = 77 };
+    struct story_op op = { .type = OP_HEAD_LINE,
+                           .v = 1,
+                           .min = 1,
+                           .app = "a",
+                           .id = "b",
+                           .s = "渡口",
+                           .len = 6,
+                           .w = 77 };
     struct record r = there_and_back(&op, NULL);
     assert_int_equal(r.op.v, 1);
     assert_int_equal(r.op.min, 1);
@@ -208,8 +239,13 @@ the_others(void **state)
     assert_string_equal(r.op.id, "b");
     assert_int_equal(r.op.w, 77);
     record_finish(&r);
-    op = (struct story_op){ .type = OP_MODEL, .n = 1, .m = 1, .name = "n",
-                            .sha = "s", .cfg = "c", .tok_hash = "t",
+    op = (struct story_op){ .type = OP_MODEL,
+                            .n = 1,
+                            .m = 1,
+                            .name = "n",
+                            .sha = "s",
+                            .cfg = "c",
+                            .tok_hash = "t",
                             .num = "u" };
     r = there_and_back(&op, NULL);
     assert_int_equal(r.op.m, 1);
@@ -230,8 +266,9 @@ the_others(void **state)
     assert_int_equal(r.op.to, 2);
     record_finish(&r);
     for (int t = OP_MARK; t <= OP_NOTE; t++) {
-        op = (struct story_op){ .type = (enum op_type)t, .n = 4,
-                                .s = "记", .len = 3, .to = 40 };
+        op = (struct story_op){
+            .type = (enum op_type)t, .n = 4, .s = "记", .len = 3, .to = 40
+        };
         r = there_and_back(&op, NULL);
         assert_int_equal(r.op.len, 3);
         if (t != OP_TITLE)
@@ -260,9 +297,13 @@ what_is_no_record(void **state)
 {
     struct record r;
     const char *not_json[] = {
-        "", "x", "{}", "{\"n\":1,\"t\":\"add\"}",
+        "",
+        "x",
+        "{}",
+        "{\"n\":1,\"t\":\"add\"}",
         "{\"n\":1,\"t\":\"add\",\"c\":\"00000000\"}",
-        ",\"c\":\"00000000\"}", "{\"n\":,\"c\":\"0000000g\"}",
+        ",\"c\":\"00000000\"}",
+        "{\"n\":,\"c\":\"0000000g\"}",
     };
     knobs_default(&now);
     for (size_t i = 0; i < sizeof not_json / sizeof *not_json; i++)
@@ -294,8 +335,9 @@ static void
 salvage(void **state)
 {
     struct bytes b = { 0 };
-    struct story_op op = { .type = OP_NOTE, .n = 1,
-                           .s = "{\"n\":1,\"c\":\"", .len = 11 };
+    struct story_op op = {
+        .type = OP_NOTE, .n = 1, .s = "{\"n\":1,\"c\":\"", .len = 11
+    };
     size_t at = 0, from, to;
     bytes_add(&b, "{\"n\":0,\"t\":\"ad", 14); /* torn, */
     size_t one = b.n;
@@ -320,10 +362,14 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(text_of_all_kinds), cmocka_unit_test(form_of_a_line),
-        cmocka_unit_test(tokens),            cmocka_unit_test(run_and_end),
-        cmocka_unit_test(knob_tables),       cmocka_unit_test(the_others),
-        cmocka_unit_test(what_is_no_record), cmocka_unit_test(salvage),
+        cmocka_unit_test(text_of_all_kinds),
+        cmocka_unit_test(form_of_a_line),
+        cmocka_unit_test(tokens),
+        cmocka_unit_test(run_and_end),
+        cmocka_unit_test(knob_tables),
+        cmocka_unit_test(the_others),
+        cmocka_unit_test(what_is_no_record),
+        cmocka_unit_test(salvage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

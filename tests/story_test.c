@@ -40,16 +40,22 @@ refused(struct story *s, struct story_op op)
 static uint64_t
 edit(struct story *s, size_t at, size_t del, const char *str)
 {
-    return apply(s, (struct story_op){ .type = OP_EDIT, .p = story_head(s),
-                                       .at = at, .del = del, .s = str,
+    return apply(s, (struct story_op){ .type = OP_EDIT,
+                                       .p = story_head(s),
+                                       .at = at,
+                                       .del = del,
+                                       .s = str,
                                        .len = strlen(str) });
 }
 
 static void
 add(struct story *s, size_t at, size_t del, const char *str)
 {
-    apply(s, (struct story_op){ .type = OP_ADD, .of = story_open_node(s),
-                                .at = at, .del = del, .s = str,
+    apply(s, (struct story_op){ .type = OP_ADD,
+                                .of = story_open_node(s),
+                                .at = at,
+                                .del = del,
+                                .s = str,
                                 .len = strlen(str) });
 }
 
@@ -62,8 +68,11 @@ head(struct story *s, uint64_t to)
 static uint64_t
 run(struct story *s, uint64_t p, size_t at, uint32_t m)
 {
-    return apply(s, (struct story_op){ .type = OP_RUN, .p = p, .at = at,
-                                       .m = m, .seed = 1,
+    return apply(s, (struct story_op){ .type = OP_RUN,
+                                       .p = p,
+                                       .at = at,
+                                       .m = m,
+                                       .seed = 1,
                                        .run = story_runs(s) + 1 });
 }
 
@@ -72,16 +81,20 @@ tok(struct story *s, int id, const char *str)
 {
     struct op_token t = { id, -1.5f, -0.5f };
     uint32_t len = (uint32_t)strlen(str);
-    apply(s, (struct story_op){ .type = OP_TOK, .of = story_open_node(s),
-                                .tok = &t, .tok_len = &len, .n_tok = 1,
-                                .s = str, .len = len });
+    apply(s, (struct story_op){ .type = OP_TOK,
+                                .of = story_open_node(s),
+                                .tok = &t,
+                                .tok_len = &len,
+                                .n_tok = 1,
+                                .s = str,
+                                .len = len });
 }
 
 static void
 end(struct story *s, enum gen_why why)
 {
-    apply(s, (struct story_op){ .type = OP_END, .of = story_open_node(s),
-                                .why = why });
+    apply(s, (struct story_op){
+                 .type = OP_END, .of = story_open_node(s), .why = why });
 }
 
 static void
@@ -138,8 +151,12 @@ static void
 runs(void **state)
 {
     struct story *s = story_new();
-    struct story_op model = { .type = OP_MODEL, .name = "m", .sha = "1",
-                              .cfg = "2", .tok_hash = "abc", .num = "n" };
+    struct story_op model = { .type = OP_MODEL,
+                              .name = "m",
+                              .sha = "1",
+                              .cfg = "2",
+                              .tok_hash = "abc",
+                              .num = "n" };
     struct err err;
     assert_true(story_apply(s, &model, &err));
     assert_int_equal(model.m, 1);
@@ -201,24 +218,25 @@ refusals(void **state)
     struct op_token t = { 1, 0, 0 };
     uint32_t two = 2;
     assert_true(refused(s, (struct story_op){ .type = OP_EDIT, .p = 77 }));
-    assert_true(refused(s, (struct story_op){ .type = OP_EDIT, .p = a,
-                                              .at = 7 }));
-    assert_true(refused(s, (struct story_op){ .type = OP_EDIT, .p = a,
-                                              .at = 3, .del = 4 }));
-    assert_true(refused(s, (struct story_op){ .type = OP_EDIT, .p = a,
-                                              .at = 3,
-                                              .del = (size_t)-1 }));
-    assert_true(refused(s, (struct story_op){ .type = OP_EDIT, .p = a,
-                                              .at = 1 }));
-    assert_true(refused(s, (struct story_op){ .type = OP_EDIT, .p = a,
-                                              .at = 0, .del = 5 }));
+    assert_true(
+        refused(s, (struct story_op){ .type = OP_EDIT, .p = a, .at = 7 }));
+    assert_true(refused(s, (struct story_op){
+                               .type = OP_EDIT, .p = a, .at = 3, .del = 4 }));
+    assert_true(
+        refused(s, (struct story_op){
+                       .type = OP_EDIT, .p = a, .at = 3, .del = (size_t)-1 }));
+    assert_true(
+        refused(s, (struct story_op){ .type = OP_EDIT, .p = a, .at = 1 }));
+    assert_true(refused(s, (struct story_op){
+                               .type = OP_EDIT, .p = a, .at = 0, .del = 5 }));
     assert_true(refused(s, (struct story_op){ .type = OP_ADD, .of = 0 }));
-    assert_true(refused(s, (struct story_op){ .type = OP_ADD, .of = a,
-                                              .at = 9 }));
-    assert_true(refused(s, (struct story_op){ .type = OP_TOK, .of = a,
-                                              .tok = &t, .n_tok = 1 }));
-    assert_true(refused(s, (struct story_op){ .type = OP_RUN, .p = a,
-                                              .m = 3 }));
+    assert_true(
+        refused(s, (struct story_op){ .type = OP_ADD, .of = a, .at = 9 }));
+    assert_true(
+        refused(s, (struct story_op){
+                       .type = OP_TOK, .of = a, .tok = &t, .n_tok = 1 }));
+    assert_true(
+        refused(s, (struct story_op){ .type = OP_RUN, .p = a, .m = 3 }));
     assert_true(refused(s, (struct story_op){ .type = OP_HEAD, .to = 5 }));
     assert_true(refused(s, (struct story_op){ .type = OP_END, .of = 5 }));
     assert_true(refused(s, (struct story_op){ .type = OP_WIN, .of = a }));
@@ -229,15 +247,19 @@ refusals(void **state)
     assert_true(refused(s, (struct story_op){ .type = OP_MARK, .to = 5 }));
     uint64_t r = run(s, a, 6, 0);
     assert_true(refused(s, (struct story_op){ .type = OP_ADD, .of = r }));
-    assert_true(refused(s, (struct story_op){ .type = OP_TOK, .of = r,
-                                              .tok = &t, .tok_len = &two,
-                                              .n_tok = 1, .s = "a",
+    assert_true(refused(s, (struct story_op){ .type = OP_TOK,
+                                              .of = r,
+                                              .tok = &t,
+                                              .tok_len = &two,
+                                              .n_tok = 1,
+                                              .s = "a",
                                               .len = 1 }));
-    assert_true(refused(s, (struct story_op){ .type = OP_WIN, .of = r,
-                                              .at = 7 }));
+    assert_true(
+        refused(s, (struct story_op){ .type = OP_WIN, .of = r, .at = 7 }));
     end(s, GEN_WHY_USER);
-    assert_true(refused(s, (struct story_op){ .type = OP_TOK, .of = r,
-                                              .tok = &t, .n_tok = 1 }));
+    assert_true(
+        refused(s, (struct story_op){
+                       .type = OP_TOK, .of = r, .tok = &t, .n_tok = 1 }));
     assert_text(s, "山水");
     story_free(s);
 }
@@ -249,8 +271,10 @@ window_moves_along(void **state)
     edit(s, 0, 0, "aaaa bbbb cccc");
     assert_int_equal(story_window(s, 14), 0);
     uint64_t r = apply(s, (struct story_op){ .type = OP_RUN,
-                                             .p = story_head(s), .at = 14,
-                                             .win = 5, .run = 1 });
+                                             .p = story_head(s),
+                                             .at = 14,
+                                             .win = 5,
+                                             .run = 1 });
     tok(s, 1, "dd");
     assert_int_equal(story_window(s, 16), 5);
     apply(s, (struct story_op){ .type = OP_WIN, .of = r, .i = 1, .at = 10 });
@@ -277,8 +301,12 @@ positions_shift(void **state)
 {
     struct story *s = story_new();
     edit(s, 0, 0, "abcdef");
-    struct story_op op = { .type = OP_EDIT, .p = story_head(s), .at = 2,
-                           .del = 2, .s = "XYZ", .len = 3 };
+    struct story_op op = { .type = OP_EDIT,
+                           .p = story_head(s),
+                           .at = 2,
+                           .del = 2,
+                           .s = "XYZ",
+                           .len = 3 };
     struct err err;
     assert_true(story_apply(s, &op, &err)); /* abXYZef */
     assert_int_equal(story_shift(&op, 1, false), 1);
@@ -286,8 +314,9 @@ positions_shift(void **state)
     assert_int_equal(story_shift(&op, 3, true), 2);
     assert_int_equal(story_shift(&op, 4, false), 5);
     assert_int_equal(story_shift(&op, 6, false), 7);
-    op = (struct story_op){ .type = OP_ADD, .of = story_open_node(s), .at = 5,
-                            .s = "!!", .len = 2 };
+    op = (struct story_op){
+        .type = OP_ADD, .of = story_open_node(s), .at = 5, .s = "!!", .len = 2
+    };
     assert_true(story_apply(s, &op, &err)); /* abXYZ!!ef */
     assert_int_equal(story_shift(&op, 5, true), 5);
     assert_int_equal(story_shift(&op, 5, false), 7);
@@ -300,7 +329,12 @@ positions_shift(void **state)
     story_free(s);
 }
 
-struct told { int n; uint64_t last; enum op_type type[64]; size_t bytes; };
+struct told {
+    int n;
+    uint64_t last;
+    enum op_type type[64];
+    size_t bytes;
+};
 
 static void
 listen(void *ud, const struct story_op *op)
@@ -369,7 +403,10 @@ every_version_stays(void **state)
     struct story *s = story_new();
     char **texts = calloc(N * 8, sizeof *texts);
     texts[0] = strdup("");
-    struct { char *old; struct story *s; } told = { strdup(""), s };
+    struct {
+        char *old;
+        struct story *s;
+    } told = { strdup(""), s };
     story_on_op(s, compare_change, &told);
     for (int i = 0; i < N; i++) {
         uint64_t h = story_head(s);
@@ -398,8 +435,8 @@ every_version_stays(void **state)
                 add(s, at, rnd((uint32_t)(len - at) + 1) % 4, str);
         } else {
             size_t at = rnd((uint32_t)len + 1);
-            edit(s, at, len > MAX ? len - at
-                                  : rnd((uint32_t)(len - at) + 1) % 9, str);
+            edit(s, at,
+                 len > MAX ? len - at : rnd((uint32_t)(len - at) + 1) % 9, str);
         }
         h = story_head(s);
         free(texts[h]);

@@ -140,7 +140,7 @@ tokens_survive_cuts(void **state)
     struct text *t0 = text_empty(st);
     /* 中(7) 国(two tokens 8 9) abc(10) d(11), then one that completes none. */
     const struct text_token tok[] = {
-        { 7, -1, -1, 3 }, { 8, -1, -1, 0 }, { 9, -1, -1, 3 },
+        { 7, -1, -1, 3 },  { 8, -1, -1, 0 },  { 9, -1, -1, 3 },
         { 10, -1, -1, 3 }, { 11, -1, -1, 1 }, { 12, -1, -1, 0 },
     };
     struct text *t = text_insert_tokens(t0, 0, "中国abcd", 10, tok, 6, 1, 5);
@@ -191,8 +191,8 @@ run_is_one_span(void **state)
     struct text *t = text_empty(st);
     for (int i = 0; i < 300; i++) {
         struct text_token tok = { i, -1, -1, 3 };
-        struct text *n = text_insert_tokens(t, text_len(t), "字", 3, &tok, 1,
-                                            1, 5);
+        struct text *n =
+            text_insert_tokens(t, text_len(t), "字", 3, &tok, 1, 1, 5);
         text_unref(t);
         t = n;
     }
@@ -237,8 +237,12 @@ graphemes(void **state)
     struct text_store *st = text_store_new();
     struct text *e = text_empty(st);
     /* e + acute, family emoji, CRLF, a lone bad byte, a flag, 好 */
-    const char *s = "e\xCC\x81" "\xF0\x9F\x91\xA8\xE2\x80\x8D\xF0\x9F\x91\xA7"
-                    "\r\n" "\xFF" "\xF0\x9F\x87\xA8\xF0\x9F\x87\xB3" "好";
+    const char *s = "e\xCC\x81"
+                    "\xF0\x9F\x91\xA8\xE2\x80\x8D\xF0\x9F\x91\xA7"
+                    "\r\n"
+                    "\xFF"
+                    "\xF0\x9F\x87\xA8\xF0\x9F\x87\xB3"
+                    "好";
     const size_t stops[] = { 0, 3, 14, 16, 17, 25, 28 };
     struct text *t = text_insert(e, 0, s, strlen(s), TEXT_ME, 1);
     for (size_t i = 0; i + 1 < sizeof stops / sizeof *stops; i++) {
@@ -268,8 +272,8 @@ find(void **state)
     struct text *t = text_empty(st);
     const char *parts[] = { "The Ri", "ver 渡", "口 the river", "" };
     for (int i = 0; *parts[i]; i++) {
-        struct text *n = text_insert(t, text_len(t), parts[i],
-                                     strlen(parts[i]), TEXT_ME, (uint64_t)i);
+        struct text *n = text_insert(t, text_len(t), parts[i], strlen(parts[i]),
+                                     TEXT_ME, (uint64_t)i);
         text_unref(t);
         t = n;
     }
