@@ -179,10 +179,14 @@ skip_metadata(struct json *j, struct err *err)
     return err_set(err, ERR_MODEL, "__metadata__ is not an object of texts");
 }
 
-/* One tensor more, or, with t NULL, only looked at. */
+struct tally { /* what a header holds */
+    size_t tensors, names; /* bytes of all names */
+};
+
+/* One tensor more, or, with t NULL, only counted. */
 static bool
 add_tensor(struct tensor_table *t, const struct json *key,
-           const struct tensor_entry *e, struct err *err)
+           const struct tensor_entry *e, struct tally *tally, struct err *err)
 {
     char name[LOAD_NAME_MAX + 1];
     size_t len = json_text(key, name, sizeof name);
@@ -192,19 +196,21 @@ add_tensor(struct tensor_table *t, const struct json *key,
                        "a tensor's name is longer than %d "
                        "bytes",
                        LOAD_NAME_MAX);
+    tally->tensors++;
+    tally->names += len;
     return !t || tensor_table_add(t, name, len, e, err);
 }
 
 /* Walks the header and counts its tensors; adds them where t is given. */
 static bool
 walk(const char *text, size_t len, struct tensor_table *t, uint32_t file,
-     size_t *count, struct err *err)
+     struct tally *tally, struct err *err)
 {
     struct tensor_entry e;
     struct json j, key;
     bool metadata = false;
-    size_t n = 0;
 
+    *tally = (struct tally){ 0 };
     json_init(&j, text, len, 16, err);
     if (json_next(&j) != JSON_OBJECT)
         return j.type == JSON_ERROR
@@ -220,19 +226,16 @@ walk(const char *text, size_t len, struct tensor_table *t, uint32_t file,
                 return false;
             continue;
         }
-        if (n++ == LOAD_TENSOR_MAX)
+        if (tally->tensors == LOAD_TENSOR_MAX)
             return err_set(err, ERR_MODEL, "more than %d tensors",
                            LOAD_TENSOR_MAX);
         if (!read_tensor(&j, &key, &e, err))
             return false;
         e.file = file;
-        if (!add_tensor(t, &key, &e, err))
+        if (!add_tensor(t, &key, &e, tally, err))
             return false;
     }
-    if (j.type == JSON_ERROR || json_next(&j) != JSON_END)
-        return false;
-    *count = n;
-    return true;
+    return j.type != JSON_ERROR && json_next(&j) == JSON_END;
 }
 
 static int
@@ -404,19 +407,20 @@ safetensors_read(int fd, uint32_t file, const char *name,
                  struct tensor_table *t, struct err *err)
 {
     uint64_t data = 0;
-    size_t len = 0, n = 0;
+    struct tally tally = { 0 };
+    size_t len = 0;
     char *text = read_header(fd, name, &len, &data, err);
     bool ok = text != NULL;
 
     if (ok && (len == 0 || text[0] != '{'))
         ok = err_set(err, ERR_MODEL, "the header does not begin with '{'");
-    ok = ok && walk(text, len, NULL, file, &n, err);
+    ok = ok && walk(text, len, NULL, file, &tally, err);
     if (ok) {
-        tensor_table_reserve(t, n, len);
-        ok = walk(text, len, t, file, &n, err);
+        tensor_table_reserve(t, tally.tensors, tally.names);
+        ok = walk(text, len, t, file, &tally, err);
     }
     free(text);
-    ok = ok && check_entries(t, n, data, 8 + len, err);
+    ok = ok && check_entries(t, tally.tensors, data, 8 + len, err);
     if (!ok && err) {
         if (err->kind != ERR_MEMORY)
             err->kind = ERR_MODEL;
