@@ -125,25 +125,41 @@ squeeze(struct tensor_entry *e)
     }
 }
 
+/* The row that a name fits, or NULL. */
+static const struct name_row *
+find_row(const char *name, unsigned *layer)
+{
+    size_t k;
+
+    for (k = 0; k < sizeof names / sizeof *names; k++)
+        if (fits(name, names[k].from, layer))
+            return &names[k];
+    return NULL;
+}
+
 bool
 names_translate(struct tensor_table *t, struct err *err)
 {
     struct tensor_table out;
-    size_t i, k;
+    const struct name_row *row;
+    size_t i;
     unsigned layer = 0;
     char name[LOAD_NAME_MAX + 1];
     const char *old;
 
+    /* Most files need nothing: a second table is made for those that do. */
+    for (i = 0; i < t->n && !find_row(tensor_name(t, i), &layer); i++)
+        ;
+    if (i == t->n)
+        return true;
     tensor_table_init(&out);
     for (i = 0; i < t->n; i++) {
         struct tensor_entry e = t->v[i];
 
         old = tensor_name(t, i);
-        for (k = 0; k < sizeof names / sizeof *names; k++)
-            if (fits(old, names[k].from, &layer))
-                break;
-        if (k < sizeof names / sizeof *names) {
-            fill_in(names[k].to, layer, name, sizeof name);
+        row = find_row(old, &layer);
+        if (row) {
+            fill_in(row->to, layer, name, sizeof name);
             squeeze(&e);
             old = name;
         }
