@@ -873,7 +873,7 @@ memory_of_opening(const char *path)
     waitpid(pid, NULL, 0);
     close(fd[0]);
     close(fd[1]);
-    print_message("opening took %ld KB\n", kb);
+    print_message("# opening took %ld KB\n", kb);
     return kb;
 }
 
@@ -887,7 +887,7 @@ memory_before_trust(void **state)
     long allowed;
 
     if (WATCHED_MEMORY) {
-        print_message("SKIPPED: the sanitizer's own memory would count\n");
+        print_message("# SKIPPED: the sanitizer's own memory would count\n");
         free(text);
         scratch_remove(dir);
         skip();

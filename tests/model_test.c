@@ -384,7 +384,7 @@ shared(const char *what)
 
     if (access(path, R_OK) == 0)
         return path;
-    print_message("SKIPPED: %s is not here\n", path);
+    print_message("# SKIPPED: %s is not here\n", path);
     free(path);
     skip();
     return NULL;
@@ -432,7 +432,7 @@ check_case(const char *dir, const char *name)
         fail_msg("%s: %s", name, err.msg);
     if (memcmp(got, greedy, n_new * sizeof *got) != 0)
         fail_msg("%s: greedy ids differ", name);
-    print_message("%-26s %.2g, %zu ids\n", name, worst, n_new);
+    print_message("# %-26s %.2g, %zu ids\n", name, worst, n_new);
     model_close(m);
     free(got);
     free(greedy);
@@ -531,7 +531,7 @@ original_broken_files(void **state)
             (m != NULL) != (strcmp(expect, "load") == 0))
             fail_msg("%s: %s", name, m ? "accepted" : err.msg);
         if (!m) {
-            print_message("%-38s %s\n", name, err.msg + strlen(to) + 1);
+            print_message("# %-38s %s\n", name, err.msg + strlen(to) + 1);
             assert_int_equal(err_exit_status(err.kind), 3);
             assert_true(strlen(err.msg) > 20);
         }
@@ -571,7 +571,7 @@ real_models(void **state)
         path = xasprintf("%s/%s", dir, rows[i].name);
         memset(&err, 0, sizeof err);
         m = model_open(path, &no_vocab, &err);
-        print_message("%s: %s\n", rows[i].name, m ? "opened" : err.msg);
+        print_message("# %s: %s\n", rows[i].name, m ? "opened" : err.msg);
         if (rows[i].opens) {
             assert_non_null(m);
             assert_true(model_greedy(m, &id, 1, got, 24, &err));
