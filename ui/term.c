@@ -1,11 +1,12 @@
-/* ui/term.c  Frames, modes and the way out. The only file that sees curses.
+/* ui/term.c  Frames. The only file that sees curses.
  *
  * ncurses is given a memory file to write to, so that it decides what to send
  * and we decide when: what it wrote for a frame goes out in one write(2)
  * between the marks of a synchronized update (mode 2026), and ends with the
  * cursor at the caret, visible. It is never hidden, because an input method
- * draws at the hardware cursor. Terminal modes, window size, signals and keys
- * are ours; ncurses' ideas about them meet a file that is no terminal.
+ * draws at the hardware cursor. Modes, window size, signals and keys are ours
+ * (term_tty.c, term_keys.c); ncurses' ideas about them meet a file that is no
+ * terminal.
  *
  * Rows are handed over whole, left to right: ncurses 6.4 moves the rest of a
  * row when half a wide glyph is overwritten. Its insert and delete character
@@ -22,18 +23,11 @@
 #include "ui/term.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <langinfo.h>
-#include <locale.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <termios.h>
-#include <time.h>
 #include <unistd.h>
 #include <wchar.h>
 
@@ -43,6 +37,7 @@
 #include "src/i18n.h"
 
 #include "ui/term_keys.h"
+#include "ui/term_tty.h"
 
 /* After our own headers: curses.h makes macros of KEY_ENTER and the like, and
  * has a function of its own by the name of key_name (which nothing in ncurses
@@ -54,11 +49,8 @@
 
 enum {
     PROBE_MS = 100,
-    STUCK_MS = 500, /* a terminal that takes nothing, when a signal waits */
     READ_SIZE = 64 << 10,
     READ_MAX = 4 << 20, /* bytes of a paste taken in one call */
-    COLS_MAX = 2000,
-    ROWS_MAX = 1000,
     SWAPS = 2 * 2 * STYLE_COUNT
 };
 
@@ -107,35 +99,6 @@ wcwidth(wchar_t c)
     return c == 0 ? 0 : uni_width((uint32_t)c);
 }
 
-/* --- the way out, also from a signal handler --- */
-
-static struct {
-    volatile sig_atomic_t armed;
-    struct termios saved;
-    char restore[512];
-    size_t len;
-} way_out;
-
-void
-term_emergency(void)
-{
-    sigset_t ttou, old;
-    int kept = errno;
-
-    if (!way_out.armed)
-        return;
-    way_out.armed = 0;
-    if (write(STDOUT_FILENO, way_out.restore, way_out.len) < 0) {
-        /* nothing is left to be done for this terminal */
-    }
-    sigemptyset(&ttou); /* in the background tcsetattr would stop us */
-    sigaddset(&ttou, SIGTTOU);
-    sigprocmask(SIG_BLOCK, &ttou, &old);
-    tcsetattr(STDIN_FILENO, TCSANOW, &way_out.saved);
-    sigprocmask(SIG_SETMASK, &old, NULL);
-    errno = kept;
-}
-
 /* --- bytes --- */
 
 static void
@@ -172,50 +135,19 @@ capability(const char *name)
     return s == (const char *)-1 ? NULL : s;
 }
 
-/* Sends everything. false: the terminal is gone. A terminal that takes nothing
- * is waited for, but not while a signal waits for us: then the frame is given
- * up and the next one paints everything. */
+/* false: the terminal is gone. */
 static bool
 send_all(struct term *t, const char *s, size_t n)
 {
-    while (n > 0) {
-        ssize_t k = write(STDOUT_FILENO, s, n);
-        struct pollfd p = { .fd = STDOUT_FILENO, .events = POLLOUT };
+    bool lost = false;
 
-        if (k >= 0) {
-            s += k;
-            n -= (size_t)k;
-            continue;
-        }
-        if (errno != EINTR && errno != EAGAIN)
-            return false;
-        k = poll(&p, 1, STUCK_MS);
-        if (k > 0 && p.revents & (POLLERR | POLLHUP | POLLNVAL))
-            return false;
-        if (k <= 0) {
-            t->all = true;
-            return true;
-        }
-    }
+    if (!tty_send(s, n, &lost))
+        return false;
+    t->all = t->all || lost;
     return true;
 }
 
-/* --- modes --- */
-
-static void
-raw_mode(void)
-{
-    struct termios raw = way_out.saved;
-
-    raw.c_iflag &= (tcflag_t) ~(IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR |
-                                IGNCR | ICRNL | IXON);
-    raw.c_oflag &= (tcflag_t)~OPOST;
-    raw.c_lflag &= (tcflag_t) ~(ECHO | ECHONL | ICANON | ISIG | IEXTEN);
-    raw.c_cflag = (raw.c_cflag & (tcflag_t) ~(CSIZE | PARENB)) | CS8;
-    raw.c_cc[VMIN] = 1;
-    raw.c_cc[VTIME] = 0;
-    tcsetattr(STDIN_FILENO, TCSANOW, &raw); /* keys typed ahead stay */
-}
+/* --- modes and size --- */
 
 static bool
 enter(struct term *t)
@@ -223,8 +155,7 @@ enter(struct term *t)
     struct bytes b = { 0 };
     bool ok;
 
-    way_out.armed = 1;
-    raw_mode();
+    tty_raw();
     bytes_add_cap(&b, capability("smcup"));
     bytes_add(&b, MODES_ON, sizeof MODES_ON - 1);
     bytes_add_cap(&b, capability("cnorm"));
@@ -245,42 +176,13 @@ prepare_way_out(void)
     if (capability("smcup") && capability("rmcup")) {
         bytes_add_cap(&b, capability("rmcup"));
     } else {
-        bytes_add_cap(&b, tparm(capability("cup"), ROWS_MAX, 0, 0, 0, 0, 0, 0,
-                                0, 0));
+        bytes_add_cap(&b, tparm(capability("cup"), TTY_ROWS_MAX, 0, 0, 0, 0, 0,
+                                0, 0, 0));
         bytes_add(&b, "\r\n", 2);
     }
     bytes_add_cap(&b, capability("cnorm"));
-    way_out.len = b.len < sizeof way_out.restore ? b.len : 0;
-    memcpy(way_out.restore, b.s, way_out.len);
+    tty_way_out(b.s, b.len);
     free(b.s);
-}
-
-/* --- time and size --- */
-
-static int64_t
-now_ms(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
-static int
-within(int n, int otherwise, int max)
-{
-    return n <= 0 ? otherwise : n > max ? max : n;
-}
-
-static void
-window_size(int *cols, int *rows)
-{
-    struct winsize ws = { 0 };
-
-    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &ws) != 0)
-        ws.ws_col = ws.ws_row = 0;
-    *cols = within(ws.ws_col, 80, COLS_MAX);
-    *rows = within(ws.ws_row, 24, ROWS_MAX);
 }
 
 static void
@@ -299,7 +201,7 @@ term_resized(struct term *t)
 {
     int cols, rows;
 
-    window_size(&cols, &rows);
+    tty_size(&cols, &rows);
     if (cols == t->cols && rows == t->rows)
         return false;
     take_size(t, cols, rows);
@@ -443,23 +345,11 @@ static bool
 take_in(struct term *t, bool *dead)
 {
     static char buf[READ_SIZE]; /* main thread only */
-    struct pollfd p = { .fd = STDIN_FILENO, .events = POLLIN };
-    ssize_t n;
+    size_t n = tty_read(buf, sizeof buf, dead);
 
-    if (poll(&p, 1, 0) <= 0)
-        return false;
-    if (!(p.revents & POLLIN)) {
-        *dead = true;
-        return false;
-    }
-    n = read(STDIN_FILENO, buf, sizeof buf);
-    if (n > 0) {
-        key_input_feed(&t->in, buf, (size_t)n, now_ms());
-        return true;
-    }
-    if (n == 0 || (errno != EINTR && errno != EAGAIN))
-        *dead = true;
-    return false;
+    if (n > 0)
+        key_input_feed(&t->in, buf, n, tty_now());
+    return n > 0;
 }
 
 static void
@@ -475,14 +365,14 @@ term_key(struct term *t, struct key *k, bool *dead)
 
     *dead = false;
     for (int i = 0; i < READ_MAX / READ_SIZE && !got; i++) {
-        got = key_input_next(&t->in, k, now_ms(), false);
+        got = key_input_next(&t->in, k, tty_now(), false);
         if (!got && !take_in(t, dead))
             break;
     }
     if (*dead)
         return false;
     if (!got)
-        got = key_input_next(&t->in, k, now_ms(), true);
+        got = key_input_next(&t->in, k, tty_now(), true);
     if (t->in.reported) {
         t->in.reported = false;
         note_report(t, t->in.report_col);
@@ -495,7 +385,7 @@ term_key(struct term *t, struct key *k, bool *dead)
 int
 term_key_timeout(const struct term *t)
 {
-    return key_input_timeout(&t->in, now_ms());
+    return key_input_timeout(&t->in, tty_now());
 }
 
 /* --- how wide is “ ? --- */
@@ -508,7 +398,7 @@ probe(struct term *t)
 {
     static const char ask[] = "\033[2;1H“\033[6n\r\033[K";
     const char *u7 = capability("u7");
-    int64_t until = now_ms() + PROBE_MS;
+    int64_t until = tty_now() + PROBE_MS;
     int row, col;
     bool dead = false;
 
@@ -520,15 +410,15 @@ probe(struct term *t)
         !send_all(t, ask, sizeof ask - 1))
         return;
     for (;;) {
-        struct pollfd p = { .fd = STDIN_FILENO, .events = POLLIN };
-        int left = (int)(until - now_ms());
+        int64_t left = until - tty_now();
 
         if (key_input_take_report(&t->in, &row, &col)) {
             note_report(t, col);
             break;
         }
-        if (left <= 0 || (poll(&p, 1, left) < 0 && errno != EINTR) || dead)
+        if (left <= 0 || dead)
             break;
+        tty_wait((int)left);
         take_in(t, &dead);
     }
     uni_set_ambiguous(t->ambiguous == 2 ? 2 : 1);
@@ -552,22 +442,6 @@ start_curses(FILE *out, FILE *in)
     for (int i = 0; i < 4; i++)
         sigaction(taken[i], &old[i], NULL);
     return s;
-}
-
-static bool
-check_terminal(struct err *err)
-{
-    if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
-        return err_set(err, ERR_MODEL,
-                       _("the page needs a terminal; for text only, use "
-                         "jielong -p TEXT"));
-    if (strcmp(nl_langinfo(CODESET), "UTF-8") != 0)
-        return err_set(err, ERR_MODEL,
-                       _("no UTF-8 locale: set LC_ALL=C.UTF-8"));
-    if (tcgetattr(STDIN_FILENO, &way_out.saved) != 0)
-        return err_errno(err, ERR_MODEL, errno,
-                         _("cannot read the terminal's modes"));
-    return true;
 }
 
 static bool
@@ -595,7 +469,6 @@ set_curses(struct term *t)
 {
     int cols, rows;
 
-    raw();
     nonl();
     typeahead(-1);
     idlok(stdscr, FALSE);
@@ -604,7 +477,7 @@ set_curses(struct term *t)
     scrollok(stdscr, FALSE);
     start_colors(t);
     make_pairs(t);
-    window_size(&cols, &rows);
+    tty_size(&cols, &rows);
     take_size(t, cols, rows);
 }
 
@@ -642,7 +515,7 @@ term_open(const struct term_options *opt, struct err *err)
 {
     struct term *t;
 
-    if (!check_terminal(err))
+    if (!tty_check(err))
         return NULL;
     t = xcalloc(1, sizeof *t);
     t->opt = *opt;
@@ -665,29 +538,25 @@ term_open(const struct term_options *opt, struct err *err)
 }
 
 void
+term_emergency(void)
+{
+    tty_restore();
+}
+
+void
 term_close(struct term *t)
 {
     if (!t)
         return;
-    term_emergency();
+    tty_restore();
     term_free(t);
 }
 
 void
 term_suspend(struct term *t)
 {
-    struct sigaction stop = { .sa_handler = SIG_DFL }, old;
-    sigset_t set, mask;
-
-    term_emergency();
-    sigaction(SIGTSTP, &stop, &old);
-    sigemptyset(&set);
-    sigaddset(&set, SIGTSTP);
-    pthread_sigmask(SIG_UNBLOCK, &set, &mask);
-    raise(SIGTSTP); /* comes back with SIGCONT */
-    pthread_sigmask(SIG_SETMASK, &mask, NULL);
-    sigaction(SIGTSTP, &old, NULL);
-    tcgetattr(STDIN_FILENO, &way_out.saved);
+    tty_restore();
+    tty_stop();
     enter(t);
 }
 
