@@ -44,7 +44,7 @@ struct gen_request {
     size_t win_at;
     struct knobs knobs;
     uint64_t seed;       /* decided by the caller, also when random */
-    uint32_t run, br;    /* DECISIONS 2 */
+    uint32_t run, br;    /* doc/sampling.md */
     uint32_t i0;         /* index of the first token to write */
     int64_t length_left; /* of the length knob; what a continued run has left */
     int n_lanes;         /* 1 for now */

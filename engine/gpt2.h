@@ -1,6 +1,6 @@
 /* engine/gpt2.h  The network: weights in memory and the forward pass.
  *
- * Canonical storage (FORMATS 0.1): every linear layer as W[n_out][n_in] and
+ * Canonical storage (doc/models.md): every linear layer as W[n_out][n_in] and
  * b[n_out]; q, k, v fused as [3D][D]. Sizes as in the papers: V vocabulary
  * rows, P positions, D width, L layers, H heads, F width of the MLP, T
  * tokens of a pass, d = D/H.

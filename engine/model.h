@@ -99,7 +99,7 @@ enum {
  * to the caller (free). */
 bool vocab_encode(const struct vocab *v, const char *text, size_t len,
                   int flags, int **ids, size_t *n, struct err *err);
-/* Ids to text, by our detokenizer (FORMATS 3.3, 3.5); given (free). Ids out
+/* Ids to text, by our detokenizer; given (free). Ids out
  * of range: err. */
 bool vocab_decode(const struct vocab *v, const int *ids, size_t n, char **text,
                   size_t *len, struct err *err);

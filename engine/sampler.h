@@ -1,6 +1,6 @@
 /* engine/sampler.h  The chain from logits to a token.
  *
- * Definitions: SAMPLING 1.1; order and numerics: 1.3 (chain in f32, sums in
+ * Definitions, order and numerics: doc/sampling.md (chain in f32, sums in
  * f64, sorted by logit descending then id ascending, at least one candidate
  * always kept). A sampler belongs to one thread. The same function serves the
  * draw and the lens: it says for each of the top candidates what it was worth
@@ -44,7 +44,7 @@ void sampler_bias_phrase(struct sampler *s, const int *ids, size_t n,
 
 struct draw {
     uint64_t seed;
-    uint32_t i, run, br; /* DECISIONS 2 */
+    uint32_t i, run, br; /* doc/sampling.md */
 };
 struct drawn {
     int id;

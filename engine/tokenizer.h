@@ -3,7 +3,7 @@
  *
  * A struct vocab is constant after opening and shared by threads. A
  * struct detok is the state of one stream of output and belongs to one
- * thread. Formats and rules: FORMATS section 3.
+ * thread. Formats and rules: doc/models.md.
  */
 #ifndef JIELONG_TOKENIZER_H
 #define JIELONG_TOKENIZER_H
@@ -23,8 +23,8 @@ struct tok_ops {
     void (*free)(struct vocab *v);
 };
 
-/* How a family of models wants to be fed: data, not code (FORMATS 2.4,
- * DECISIONS 5). Ids are -1 where there is none. */
+/* How a family of models wants to be fed: data, not code
+ * (doc/models.md). Ids are -1 where there is none. */
 struct profile {
     char name[32];     /* "jielong", "uer", "gpt2-ml", "openai", "config" */
     int begin;         /* stands at the head of a document */
@@ -33,7 +33,7 @@ struct profile {
     int end;           /* ends a text; never part of it */
     bool head_always;  /* begin also stands before a window in mid-story */
     bool lower;        /* prompts are lower-cased whatever the config says */
-    bool soft;         /* soft substitution of FORMATS 3.2.8 for prompts */
+    bool soft;         /* prompts: near ones for characters the vocabulary lacks */
     const int *ban;    /* ids never sampled; owned by the vocab */
     size_t n_ban;
 };

@@ -4,7 +4,7 @@
  * writer stands at one node, the head. Undo: head to the parent. Redo: head
  * to the child last stood at. Retry: a sibling. Nothing is overwritten. A
  * node is named by the sequence number of the record that opened it; node 0
- * is the empty text before the first. DECISIONS section 1 has the records.
+ * is the empty text before the first. doc/story.md has the records.
  * Main thread only.
  */
 #ifndef JIELONG_STORY_H
@@ -34,7 +34,7 @@ struct op_token { int32_t id; float lp, q; };
 struct op_change { size_t at, del, len; };
 
 /* One record. Pointers are borrowed during story_apply() and its watchers.
- * Which members count depends on the type, see DECISIONS section 1. */
+ * Which members count depends on the type, see doc/story.md. */
 struct story_op {
     enum op_type type;
     uint64_t n;        /* sequence number; 0 on the way in: story gives it */

@@ -1,9 +1,9 @@
-/* src/storyfile.h  NAME.jl: records of DECISIONS section 1 to and from ops.
+/* src/storyfile.h  NAME.jl: records of doc/story.md to and from ops.
  *
  * Opening applies the records again and never writes. Appending happens in
  * a watcher of the story: one write(2) per record batch, before anything is
  * painted. Syncing (fdatasync) is done by the journal's own thread at most
- * once a second and at commit points. RELIABILITY 3.3, 3.4, 3.8.
+ * once a second and at commit points. doc/story.md has the rules.
  * Main thread only.
  */
 #ifndef JIELONG_STORYFILE_H

@@ -3,8 +3,8 @@
  *
  * Holds the caret (the writer's position) and the pen (the model's), decides
  * what is one undo step, when a run pauses for the writer and goes on, and
- * turns the generator's events into ops. The rules are DECISIONS section 1
- * ("Steps", "Writing while the model writes", "Caret and pen") and section 2.
+ * turns the generator's events into ops. The rules are doc/story.md
+ * ("Steps", "Writing while the model writes", "Caret and pen") and doc/sampling.md (lengths).
  * Main thread only; time is handed in (milliseconds of any monotonic clock).
  */
 #ifndef JIELONG_TURN_H

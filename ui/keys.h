@@ -1,7 +1,7 @@
 /* ui/keys.h  Key names, and keys to commands.
  *
  * A binding is a row { where, key, command }; the help is written from the
- * same rows. Single chords only (UX 5.7). Full-width forms are folded to
+ * same rows. Single chords only. Full-width forms are folded to
  * ASCII in panels and prompts only.
  */
 #ifndef JIELONG_KEYS_H
@@ -50,7 +50,7 @@ const char *keys_lookup(enum key_where where, const struct key *k);
 /* The first key bound to a command, for hints and help; "" when none. */
 const char *keys_for(enum key_where where, const char *command);
 
-/* U+FF01..FF5E and the Chinese marks of UX 4.1 to ASCII, in place. */
+/* U+FF01..FF5E and the Chinese marks an input method types to ASCII, in place. */
 size_t keys_fold_wide(char *s, size_t len);
 
 #endif

@@ -2,7 +2,7 @@
  *
  * Frames: cells of a grid that changed go to ncurses, which writes into a
  * memory file; the result goes out as ONE write(2) inside synchronized-update
- * marks, ending with the cursor visible at the caret (DECISIONS 7). Raw mode,
+ * marks, ending with the cursor visible at the caret (doc/screen.md). Raw mode,
  * window size and all modes are our own and are undone on every way out; the
  * emergency path is async-signal-safe. Main thread.
  */

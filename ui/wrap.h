@@ -4,7 +4,7 @@
  * line, closing ones and , 。 etc. never start one, …… and —— stay together,
  * one of ，。、；：？！ that overflows hangs in the two-column gutter at the
  * right, trailing spaces hang, latin words stay whole unless longer than the
- * line (UX 4.4). After an edit, wrapping starts at the edited line and stops
+ * line (doc/screen.md). After an edit, wrapping starts at the edited line and stops
  * where the breaks coincide again, so a story of 10^6 characters, with or
  * without line breaks, stays fast. Main thread.
  */
