@@ -100,8 +100,9 @@ open_file(const char *path, bool read_only, enum journal_open *how)
              at_path.st_ino == opened.st_ino))
             return fd;
         close(fd);
+        *how = JOURNAL_HELD; /* someone replaces it all the time */
     }
-    if (!read_only && errno == ENOENT)
+    if (!read_only && *how == JOURNAL_NO_WRITE && errno == ENOENT)
         *how = JOURNAL_NEW;
     return disk_open(path, O_RDONLY | O_NONBLOCK, 0);
 }

@@ -376,15 +376,27 @@ judge(struct storyfile *f, const struct storyfile_options *opt,
     }
 }
 
-/* The rescued copy of a file that may not be written, when there is one: path
- * of it, given, or NULL. */
+/* May path be written, or made where it is missing? */
+static bool
+writable(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (access(path, F_OK) == 0)
+        return access(path, W_OK) == 0 || !no_right(errno);
+    char *dir =
+        slash ? xstrndup(path, (size_t)(slash - path) + 1) : xstrdup(".");
+    bool ok = access(dir, W_OK) == 0 || !no_right(errno);
+    free(dir);
+    return ok;
+}
+
+/* The copy in the state folder of a file that may not be written, when there
+ * is one: its path, given, or NULL. */
 static char *
 rescued(const char *path, const struct storyfile_options *opt)
 {
     struct stat st;
-    bool there = stat(path, &st) == 0;
-    if (opt->read_only ||
-        (there ? access(path, W_OK) == 0 || !no_right(errno) : errno != ENOENT))
+    if (opt->read_only || writable(path))
         return NULL;
     char *r = recover_path(path);
     if (stat(r, &st) == 0 && st.st_size > 0)

@@ -688,6 +688,23 @@ sum_span(void *ud, const struct text_span *sp)
 }
 
 static void
+assert_same_story(const struct story *a, const struct story *b)
+{
+    assert_int_equal(story_head(a), story_head(b));
+    assert_int_equal(story_undo_target(a), story_undo_target(b));
+    assert_int_equal(story_runs(a), story_runs(b));
+    assert_int_equal(story_window(a, 99999), story_window(b, 99999));
+    assert_string_equal(story_title(a), story_title(b));
+    assert_true(knobs_equal(story_knobs(a), story_knobs(b)));
+    for (uint64_t n = 0; n < story_next_n(a); n++)
+        assert_same_node(a, b, n);
+    struct spans x = { 0 }, y = { 0 };
+    text_spans(story_text(a), 0, (size_t)-1, sum_span, &x);
+    text_spans(story_text(b), 0, (size_t)-1, sum_span, &y);
+    assert_int_equal(x.sum, y.sum);
+}
+
+static void
 replay_is_live(void **state)
 {
     unlink(path);
@@ -702,25 +719,59 @@ replay_is_live(void **state)
     struct recovery r;
     recover_story(again, data, len, &opt, &r);
     assert_false(is_damage(&r.damage));
-    assert_int_equal(r.damage.orphans, 0);
-    assert_int_equal(story_head(again), story_head(s));
+    assert_same_story(s, again);
     assert_int_equal(story_next_n(again), story_next_n(s));
-    assert_int_equal(story_undo_target(again), story_undo_target(s));
     assert_int_equal(story_redo_target(again), story_redo_target(s));
-    assert_int_equal(story_runs(again), story_runs(s));
-    assert_int_equal(story_window(again, 99999), story_window(s, 99999));
-    assert_string_equal(story_title(again), story_title(s));
-    assert_true(knobs_equal(story_knobs(again), story_knobs(s)));
-    for (uint64_t n = 0; n < story_next_n(s); n++)
-        assert_same_node(s, again, n);
-    struct spans x = { 0 }, y = { 0 };
-    text_spans(story_text(s), 0, (size_t)-1, sum_span, &x);
-    text_spans(story_text(again), 0, (size_t)-1, sum_span, &y);
-    assert_int_equal(x.sum, y.sum);
     recovery_finish(&r);
     story_free(again);
     free(data);
     storyfile_close(f);
+}
+
+/* Someone writes over the file: all of the story is written again from
+ * memory, to another one. */
+static void
+written_over(void **state)
+{
+    unlink(path);
+    char *home = strdup(path);
+    struct storyfile *f = open_story();
+    struct story *s = storyfile_story(f);
+    session(s);
+    for (int i = 0; i < 3000; i++)
+        random_op(s);
+    for (int i = 0; i < 3000 && storyfile_dirty(f); i++) {
+        storyfile_commit(f); /* what is synced is no longer kept in memory */
+        usleep(2000);
+        storyfile_tick(f, i);
+    }
+    assert_false(storyfile_dirty(f));
+    spill("theirs", 6);
+    for (int i = 0; i < 100; i++)
+        random_op(s);
+    apply(s, (struct story_op){ .type = OP_HEAD, .to = story_head(s) });
+    assert_int_equal(storyfile_state(f), STORYFILE_ELSEWHERE);
+    strcpy(path, storyfile_path(f));
+    assert_string_not_equal(path, home);
+    size_t len;
+    char *data = slurp(&len);
+    const struct storyfile_options opt = { 0 };
+    struct story *again = story_new();
+    struct recovery r;
+    recover_story(again, data, len, &opt, &r);
+    assert_false(is_damage(&r.damage));
+    assert_same_story(s, again);
+    assert_int_equal(story_model_find(again, "aa", "bb", "cc", "dd"), 1);
+    recovery_finish(&r);
+    story_free(again);
+    free(data);
+    storyfile_close(f);
+    strcpy(path, home);
+    data = slurp(&len); /* and theirs is left alone */
+    assert_int_equal(len, 6);
+    free(data);
+    free(home);
+    unlink(path);
 }
 
 /* Files of every format version ever released stay readable. Once per
@@ -768,6 +819,7 @@ main(void)
         cmocka_unit_test(same_damage_once),
         cmocka_unit_test(wild_records),
         cmocka_unit_test(replay_is_live),
+        cmocka_unit_test(written_over),
         cmocka_unit_test(golden_files),
     };
     setup(NULL);
