@@ -208,6 +208,12 @@ term_resized(struct term *t)
     return true;
 }
 
+enum color_depth
+term_depth(const struct term *t)
+{
+    return t->depth;
+}
+
 void
 term_size(const struct term *t, int *cols, int *rows)
 {

@@ -33,6 +33,8 @@ void term_close(struct term *t); /* restores everything */
 void term_emergency(void);
 
 int term_fd(const struct term *t);
+/* What it shows of the depth that was wanted. */
+enum color_depth term_depth(const struct term *t);
 void term_size(const struct term *t, int *cols, int *rows);
 /* Looks at the window size again (SIGWINCH); true when it changed. */
 bool term_resized(struct term *t);
