@@ -17,7 +17,7 @@
 #include "engine/model_parts.h"
 #include "engine/ops.h"
 #include "engine/session.h"
-#include "engine/tokenizer.h"
+#include "engine/vocab.h"
 
 /* --- the name --- */
 
@@ -88,6 +88,17 @@ id_in_range(int64_t id, int V)
     return id >= 0 && id < V ? (int)id : -1;
 }
 
+/* From where it was asked for, else out of the weights file, else beside it. */
+static struct vocab *
+find_vocabulary(const struct model *m, const char *asked, struct err *err)
+{
+    if (asked)
+        return vocab_open(asked, err);
+    if (vocab_in_meta(&m->files.meta))
+        return vocab_from_meta(&m->files.meta, m->files.files[0], err);
+    return vocab_open(m->files.dir, err);
+}
+
 static bool
 open_vocabulary(struct model *m, const struct model_options *opt,
                 const char *network, int V, struct err *err)
@@ -95,7 +106,8 @@ open_vocabulary(struct model *m, const struct model_options *opt,
     const char *from = opt && opt->vocab ? opt->vocab : m->files.dir;
     struct err why = { 0 };
 
-    if (!(opt && opt->vocab) && !holds_vocabulary(from)) {
+    if (!(opt && opt->vocab) && !vocab_in_meta(&m->files.meta) &&
+        !holds_vocabulary(from)) {
         if (opt && opt->no_vocab_needed)
             return true;
         return err_set(err, ERR_MODEL,
@@ -104,8 +116,12 @@ open_vocabulary(struct model *m, const struct model_options *opt,
                        "or tokenizer.json there",
                        from);
     }
-    m->vocab = vocab_open(from, &why);
-    if (!m->vocab && opt && opt->no_vocab_needed) {
+    m->vocab = find_vocabulary(m, opt ? opt->vocab : NULL, &why);
+    /* A folder may hold another program's vocabulary; one inside the weights
+     * file that is broken means that the file is. */
+    if (!m->vocab && opt && opt->no_vocab_needed &&
+        (why.kind == ERR_FAILED || opt->vocab ||
+         !vocab_in_meta(&m->files.meta))) {
         notes_add(&m->notes, "the tokenizer is left out: %s", why.msg);
         return true;
     }

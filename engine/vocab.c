@@ -8,15 +8,19 @@
 #include "engine/vocab.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "engine/base/file.h"
 #include "engine/base/mem.h"
 #include "engine/base/sha256.h"
 #include "engine/base/unicode.h"
+#include "engine/load/foreign.h"
+#include "engine/load/gguf.h"
 
 /* --- the table --- */
 
@@ -264,6 +268,9 @@ vocab_take_added(struct vocab *v, const struct added *a, struct err *err)
     to = find_added(v, a->text, a->len);
     if (to)
         return true; /* the first definition wins */
+    if (v->n_added == VOCAB_MAX_ADDED)
+        return err_set(err, ERR_MODEL, "more than %d added tokens",
+                       VOCAB_MAX_ADDED);
     if (v->n_added == v->cap_added)
         v->added =
             mem_grow(v->added, &v->cap_added, v->n_added + 1, sizeof *v->added);
@@ -665,6 +672,46 @@ ends_with(const char *s, const char *tail)
     return a >= b && strcmp(s + a - b, tail) == 0;
 }
 
+static bool
+is_gguf(const char *path)
+{
+    char head[4];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool yes = fd >= 0 && pread(fd, head, 4, 0) == 4 &&
+               memcmp(head, "GGUF", 4) == 0;
+
+    if (fd >= 0)
+        close(fd);
+    return yes;
+}
+
+/* The weights of it, if it has any, are left alone. */
+static struct vocab *
+open_gguf(const char *path, struct err *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct tensor_table t;
+    struct meta meta = { 0 };
+    struct vocab *v = NULL;
+
+    if (fd < 0) {
+        err_errno(err, ERR_MODEL, errno, "%s", path);
+        return NULL;
+    }
+    tensor_table_init(&t);
+    if (foreign_read(gguf_read, fd, 0, path, &t, &meta, err)) {
+        if (vocab_in_meta(&meta))
+            v = vocab_from_meta(&meta, path, err);
+        else
+            err_set(err, ERR_MODEL, "%s: there is no vocabulary in this file",
+                    path);
+    }
+    tensor_table_free(&t);
+    meta_free(&meta);
+    close(fd);
+    return v;
+}
+
 static struct vocab *
 open_file(const char *path, struct err *err)
 {
@@ -686,6 +733,8 @@ open_file(const char *path, struct err *err)
         free(b);
     } else if (ends_with(path, ".json")) {
         v = tokenizer_json_open(path, err);
+    } else if (is_gguf(path)) {
+        v = open_gguf(path, err);
     } else {
         char *conf = beside(dir, "tokenizer_config.json");
 

@@ -16,6 +16,7 @@ struct json;
 
 #define VOCAB_FILE_MAX   ((size_t)64 << 20) /* bytes of one tokenizer file */
 #define VOCAB_MAX_TOKENS (1 << 20)
+#define VOCAB_MAX_ADDED  16384
 #define VOCAB_LOWER      (1 << 8) /* flag: lower-case in any case */
 #define VOCAB_MIDDLE     (1 << 9) /* flag: other text stands before */
 
@@ -124,7 +125,8 @@ void vocab_add_note(struct vocab *v, const char *fmt, ...)
 /* Marks a token special, if the vocabulary has it, and lets VOCAB_SPECIAL
  * find it. Returns its id or -1. */
 int vocab_special(struct vocab *v, const char *s);
-/* Takes over one added token (copied); id >= n makes room. */
+/* Takes over one added token (copied); id >= n makes room. At most
+ * VOCAB_MAX_ADDED: they are searched one after the other. */
 bool vocab_take_added(struct vocab *v, const struct added *a, struct err *err);
 /* The special names, added tokens and switches of v->config, after
  * vocab_index(). */
@@ -181,6 +183,18 @@ void tok_config_add(struct tok_config *c, const struct added *a);
  * j stands after its '{'. What is said replaces what a holds; a->text is
  * given to the caller, NULL where there is no "content". */
 bool tok_read_added(struct json *j, const char *name, struct added *a);
+
+/* --- vocab_meta.c: the vocabulary that a GGUF file carries --- */
+
+struct meta;
+/* Has the file one (whatever it is worth)? */
+bool vocab_in_meta(const struct meta *m);
+/* name: of the file, for messages. ERR_MODEL: what is there is broken;
+ * ERR_FAILED: it is of a kind that is not supported. The hash is that of the metadata whose
+ * keys begin with "tokenizer.", so that the same vocabulary in a file of
+ * other block types is the same. */
+struct vocab *vocab_from_meta(const struct meta *m, const char *name,
+                              struct err *err);
 
 /* --- wordpiece.c, bpe.c: after the tokens are in --- */
 

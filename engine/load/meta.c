@@ -131,23 +131,29 @@ skip_items(struct meta_list *l)
     return true;
 }
 
-bool
-meta_find(const struct meta *m, const char *key, enum meta_kind kind,
-          struct meta_list *out)
+/* Reads a record's head; its items are left to be read. */
+static bool
+next_head(struct meta_list *l, const char **key, size_t *len)
+{
+    if (rd_left(&l->r) == 0)
+        return false;
+    *len = rd_u32(&l->r);
+    *key = (const char *)rd_bytes(&l->r, *len);
+    l->kind = (enum meta_kind)rd_u8(&l->r);
+    l->n = rd_u64(&l->r);
+    return *key && rd_ok(&l->r);
+}
+
+static bool
+find(const struct meta *m, const char *key, struct meta_list *out)
 {
     struct meta_list l;
+    const char *k;
     size_t len;
-    const unsigned char *k;
 
     rd_init(&l.r, m->p, m->len);
-    while (rd_left(&l.r) > 0) {
-        len = rd_u32(&l.r);
-        k = rd_bytes(&l.r, len);
-        l.kind = (enum meta_kind)rd_u8(&l.r);
-        l.n = rd_u64(&l.r);
-        if (!k || !rd_ok(&l.r))
-            return false;
-        if (l.kind == kind && len == strlen(key) && memcmp(k, key, len) == 0) {
+    while (next_head(&l, &k, &len)) {
+        if (len == strlen(key) && memcmp(k, key, len) == 0) {
             *out = l;
             return true;
         }
@@ -155,6 +161,38 @@ meta_find(const struct meta *m, const char *key, enum meta_kind kind,
             return false;
     }
     return false;
+}
+
+bool
+meta_find(const struct meta *m, const char *key, enum meta_kind kind,
+          struct meta_list *out)
+{
+    return find(m, key, out) && out->kind == kind;
+}
+
+bool
+meta_has(const struct meta *m, const char *key)
+{
+    struct meta_list l;
+
+    return find(m, key, &l);
+}
+
+bool
+meta_next_record(const struct meta *m, size_t *at, const char **key,
+                 size_t *key_len, const char **record, size_t *len)
+{
+    struct meta_list l;
+
+    if (*at >= m->len)
+        return false;
+    *record = m->p + *at;
+    rd_init(&l.r, *record, m->len - *at);
+    if (!next_head(&l, key, key_len) || !skip_items(&l))
+        return false;
+    *len = l.r.pos;
+    *at += l.r.pos;
+    return true;
 }
 
 int64_t

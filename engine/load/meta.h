@@ -37,6 +37,12 @@ void meta_put_text(struct meta *m, const void *s, size_t len);
 /* Finds a value; false when there is none of this key and kind. */
 bool meta_find(const struct meta *m, const char *key, enum meta_kind kind,
                struct meta_list *out);
+/* Is there a value of this key, of whatever kind? */
+bool meta_has(const struct meta *m, const char *key);
+/* The records one after the other, as bytes: start with *at = 0. False after
+ * the last; *key is not NUL-terminated. */
+bool meta_next_record(const struct meta *m, size_t *at, const char **key,
+                      size_t *key_len, const char **record, size_t *len);
 /* The next item; false at the end. Texts are borrowed from m. */
 bool meta_next_int(struct meta_list *l, int64_t *v);
 bool meta_next_real(struct meta_list *l, double *v);
