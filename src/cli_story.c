@@ -199,8 +199,11 @@ write_export(const char *out, const char *text, size_t len)
 
     if (out && !file_replace(out, text, len, &err))
         return cli_fault(_("the text cannot be written"), &err);
-    if (!out)
+    if (!out) {
         fwrite(text, 1, len, stdout); /* cli_main looks at the flush */
+        if (len && text[len - 1] != '\n' && isatty(STDOUT_FILENO))
+            putchar('\n');
+    }
     return EXIT_OK;
 }
 
