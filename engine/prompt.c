@@ -159,7 +159,8 @@ tokens_from(const struct prompt *p, size_t from, struct tok_ids *out,
         if (at > pos &&
             !vocab_encode_prompt(p->vocab, p->text + pos, at - pos, out, err))
             return false;
-        push(out, r->ids + skip, r->n - skip);
+        if (r->n > skip) /* a span may have bytes and no ids */
+            push(out, r->ids + skip, r->n - skip);
         pos = r->at + r->len;
     }
     return pos >= p->len ||
