@@ -5,7 +5,7 @@
 int
 main(int argc, char **argv)
 {
-    struct page_request page;
+    static struct page_request page; /* what it holds lives till the end */
     int status;
 
     if (cli_main(argc, argv, &page, &status))
