@@ -203,6 +203,8 @@ space_before(const struct detok *d, uint32_t b, const char *s, size_t len)
 {
     uint32_t a = d->last;
 
+    if (d->v->profile.characters || d->v->characters)
+        return false; /* the letters of a word are tokens, too */
     if (a == 0 || uni_is_white(a) || self_splitting(a) || self_splitting(b))
         return false;
     if (!ascii_punct(a) && !ascii_punct(b))

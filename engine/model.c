@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "engine/base/mem.h"
@@ -82,58 +83,108 @@ holds_vocabulary(const char *dir)
     return false;
 }
 
+/* gpt2-ml's checkpoints come without a vocabulary, there are two of them, and
+ * the wrong one makes nonsense without any error: so the numbers must fit. */
+static const char *
+wanted_by_grover(int V)
+{
+    if (V == 8021)
+        return "clue-vocab.txt of the gpt2-ml repository (8021 tokens)";
+    if (V == 21128 || V == 21130)
+        return "vocab.txt of bert-base-chinese (21128 tokens)";
+    return "the vocab.txt that it was trained with";
+}
+
+static struct vocab *
+open_for_grover(const char *path, int V, struct err *err)
+{
+    struct err why = { 0 };
+    struct vocab *v;
+    struct stat st;
+
+    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+        v = vocab_open_sized(path, V, &why);
+    else
+        v = vocab_open(path, &why);
+    if (v && vocab_size(v) <= V && V - vocab_size(v) <= 64)
+        return v;
+    if (v)
+        err_set(&why, ERR_MODEL, "%s has %d tokens, but the model has %d rows",
+                path, vocab_size(v), V);
+    vocab_close(v);
+    err_set(err, ERR_MODEL,
+            "%.400s; this model needs %s: put it beside the checkpoint or "
+            "name it with --vocab",
+            why.msg, wanted_by_grover(V));
+    return NULL;
+}
+
+/* From where it was asked for, else out of the weights file, else beside it. */
+static struct vocab *
+find_vocabulary(const struct model *m, const char *asked, const char *network,
+                int V, struct err *err)
+{
+    const char *from = asked ? asked : m->files.dir;
+
+    if (strcmp(network, "grover") == 0)
+        return open_for_grover(from, V, err);
+    if (asked)
+        return vocab_open(asked, err);
+    if (vocab_in_meta(&m->files.meta))
+        return vocab_from_meta(&m->files.meta, m->files.files[0], err);
+    if (holds_vocabulary(from))
+        return vocab_open(from, err);
+    err_set(err, ERR_MODEL,
+            "%s has no vocabulary beside the weights: put vocab.txt, or "
+            "vocab.json and merges.txt, or tokenizer.json there",
+            from);
+    return NULL;
+}
+
+/* Who asks for logits can do without it. A folder may hold none, or another
+ * program's; but one inside the weights file that is broken means that the
+ * file is. */
+static bool
+goes_without(struct model *m, const struct model_options *opt,
+             const struct err *why)
+{
+    if (!opt || !opt->no_vocab_needed)
+        return false;
+    if (!opt->vocab && why->kind != ERR_FAILED && vocab_in_meta(&m->files.meta))
+        return false;
+    if (opt->vocab || vocab_in_meta(&m->files.meta) ||
+        holds_vocabulary(m->files.dir))
+        notes_add(&m->notes, "the tokenizer is left out: %s", why->msg);
+    return true;
+}
+
 static int
 id_in_range(int64_t id, int V)
 {
     return id >= 0 && id < V ? (int)id : -1;
 }
 
-/* From where it was asked for, else out of the weights file, else beside it. */
-static struct vocab *
-find_vocabulary(const struct model *m, const char *asked, struct err *err)
-{
-    if (asked)
-        return vocab_open(asked, err);
-    if (vocab_in_meta(&m->files.meta))
-        return vocab_from_meta(&m->files.meta, m->files.files[0], err);
-    return vocab_open(m->files.dir, err);
-}
-
 static bool
 open_vocabulary(struct model *m, const struct model_options *opt,
                 const char *network, int V, struct err *err)
 {
-    const char *from = opt && opt->vocab ? opt->vocab : m->files.dir;
+    const char *asked = opt ? opt->vocab : NULL;
     struct err why = { 0 };
 
-    if (!(opt && opt->vocab) && !vocab_in_meta(&m->files.meta) &&
-        !holds_vocabulary(from)) {
-        if (opt && opt->no_vocab_needed)
-            return true;
-        return err_set(err, ERR_MODEL,
-                       "%s has no vocabulary beside the "
-                       "weights: put vocab.txt, or vocab.json and merges.txt, "
-                       "or tokenizer.json there",
-                       from);
-    }
-    m->vocab = find_vocabulary(m, opt ? opt->vocab : NULL, &why);
-    /* A folder may hold another program's vocabulary; one inside the weights
-     * file that is broken means that the file is. */
-    if (!m->vocab && opt && opt->no_vocab_needed &&
-        (why.kind == ERR_FAILED || opt->vocab ||
-         !vocab_in_meta(&m->files.meta))) {
-        notes_add(&m->notes, "the tokenizer is left out: %s", why.msg);
-        return true;
-    }
+    m->vocab = find_vocabulary(m, asked, network, V, &why);
     if (!m->vocab) {
+        if (goes_without(m, opt, &why))
+            return true;
         if (err)
             *err = why;
         return false;
     }
+    if (opt && opt->profile && !vocab_set_family(m->vocab, opt->profile, err))
+        return false;
     return vocab_choose_profile(m->vocab, network, V,
                                 id_in_range(m->config.bos, V),
                                 id_in_range(m->config.eos, V), err) ||
-           err_wrap(err, "%s", from);
+           err_wrap(err, "%s", asked ? asked : m->files.dir);
 }
 
 /* --- opening --- */

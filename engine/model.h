@@ -26,6 +26,9 @@ struct model_options {
     /* `logits`: a tokenizer that is missing or not known is no error; one
      * that has more tokens than the model is. */
     bool no_vocab_needed;
+    /* The family that the model is to be treated as ("gpt2-ml", "uer" ...),
+     * or NULL: found by what is there. */
+    const char *profile;
     bool vocab_only; /* `tokens`: check all but leave the weights unread; only
                       * info, notes, vocabulary and hashes are there then */
 };
@@ -85,8 +88,13 @@ bool model_greedy(const struct model *m, const int *ids, size_t n, int *out,
 /* --- a vocabulary --- */
 
 /* A folder (vocab.txt with optional tokenizer_config.json; vocab.json +
- * merges.txt; tokenizer.json) or one such file. */
+ * merges.txt; tokenizer.json), one such file, or a GGUF file that carries a
+ * vocabulary. */
 struct vocab *vocab_open(const char *path, struct err *err);
+/* The same in the variant of a family of models: "gpt2-ml" cuts text as its
+ * own tokenization.py does, "cdial" character by character. NULL: as above. */
+struct vocab *vocab_open_as(const char *path, const char *profile,
+                            struct err *err);
 void vocab_close(struct vocab *v); /* not for one borrowed from a model */
 int vocab_size(const struct vocab *v);
 const char *vocab_kind(const struct vocab *v); /* "wordpiece", "bpe" */

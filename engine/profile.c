@@ -32,6 +32,8 @@ struct family {
     bool (*fits)(const struct facts *f);
     const char *begin, *newline, *end; /* tokens; NULL: none */
     bool head_always, soft;
+    bool characters;  /* words are single characters */
+    bool never_zero;  /* id 0 is never written, whatever it is */
     int google_limit; /* > 0: Google's variant of the tokenizer */
 };
 
@@ -90,14 +92,71 @@ fits_uer(const struct facts *f)
 }
 
 static const struct family families[] = {
-    { "gpt2-ml", fits_grover, NULL, NULL, NULL, false, true, 200 },
-    { "openai", fits_bytes, "<|endoftext|>", NULL, "<|endoftext|>", false,
-      false, 0 },
-    { "cdial", fits_cdial, "[CLS]", NULL, "[SEP]", true, true, 0 },
-    { "gpt2-chinese", fits_gpt2_chinese, "[MASK]", "[SEP]", "[CLS]", false,
-      true, 0 },
-    { "uer", fits_uer, "[CLS]", NULL, "[SEP]", true, false, 0 },
+    { .name = "gpt2-ml",
+      .fits = fits_grover,
+      .soft = true,
+      .never_zero = true,
+      .google_limit = 200 },
+    { .name = "openai",
+      .fits = fits_bytes,
+      .begin = "<|endoftext|>",
+      .end = "<|endoftext|>" },
+    { .name = "cdial",
+      .fits = fits_cdial,
+      .begin = "[CLS]",
+      .end = "[SEP]",
+      .head_always = true,
+      .soft = true,
+      .characters = true },
+    { .name = "gpt2-chinese",
+      .fits = fits_gpt2_chinese,
+      .begin = "[MASK]",
+      .newline = "[SEP]",
+      .end = "[CLS]",
+      .soft = true },
+    { .name = "uer",
+      .fits = fits_uer,
+      .begin = "[CLS]",
+      .end = "[SEP]",
+      .head_always = true },
 };
+
+static const struct family *
+family_named(const char *name)
+{
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++)
+        if (strcmp(families[i].name, name) == 0)
+            return &families[i];
+    return NULL;
+}
+
+/* What a family changes in the tokenizer itself. */
+static void
+use_family(struct vocab *v, const struct family *r)
+{
+    if (v->wordpiece && r->google_limit > 0)
+        wordpiece_set_google(v, (size_t)r->google_limit);
+}
+
+bool
+vocab_set_family(struct vocab *v, const char *name, struct err *err)
+{
+    const struct family *r = family_named(name);
+    char list[160] = "";
+
+    if (r) {
+        v->family = r->name;
+        v->characters = r->characters && v->wordpiece;
+        use_family(v, r);
+        return true;
+    }
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
+        strcat(list, i ? ", " : "");
+        strcat(list, families[i].name);
+    }
+    return err_set(err, ERR_USAGE,
+                   "there is no profile \"%.40s\" (there are %s)", name, list);
+}
 
 static int
 named(const struct vocab *v, const char *s)
@@ -142,7 +201,7 @@ from_family(struct vocab *v, const struct facts *f)
     for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
         const struct family *r = &families[i];
 
-        if (!r->fits(f))
+        if (v->family ? strcmp(v->family, r->name) != 0 : !r->fits(f))
             continue;
         snprintf(p->name, sizeof p->name, "%s", r->name);
         p->begin = named(v, r->begin);
@@ -150,8 +209,8 @@ from_family(struct vocab *v, const struct facts *f)
         p->end = named(v, r->end);
         p->head_always = r->head_always;
         p->soft = r->soft;
-        if (r->google_limit > 0 && v->wordpiece)
-            wordpiece_set_google(v, (size_t)r->google_limit);
+        p->characters = r->characters && v->wordpiece;
+        use_family(v, r);
         return;
     }
     snprintf(p->name, sizeof p->name, "config");
@@ -167,9 +226,12 @@ is_banned(const struct vocab *v, int id)
     static const char *const never[] = { "<S>", "<T>", "[speaker1]",
                                          "[speaker2]", NULL };
     const struct profile *p = &v->profile;
+    const struct family *family = family_named(p->name);
 
     if (id == p->newline || id == p->end)
         return false;
+    if (id == 0 && family && family->never_zero)
+        return true;
     if ((size_t)id >= v->n || v->token[id].flags & (TOKEN_HOLE | TOKEN_SPECIAL |
                                                     TOKEN_UNUSED | TOKEN_BLANK))
         return true;
@@ -277,7 +339,7 @@ vocab_choose_profile(struct vocab *v, const char *network, int n_rows, int bos,
     f.eos = eos >= 0 && (size_t)eos < v->n ? eos : -1;
     *p = (struct profile){ .begin = -1, .newline = -1, .end = -1 };
     p->newline_text = v->bpe != NULL;
-    if (!v->config.has_profile)
+    if (v->family || !v->config.has_profile)
         from_family(v, &f);
     else if (!from_config(v, err))
         return false;
@@ -369,19 +431,43 @@ substitute(const struct vocab *v, const char *text, size_t len, size_t *n)
     return out;
 }
 
+/* White space goes, and one space comes between all characters: so
+ * CDial-GPT was trained, whose vocabulary has no pieces of words. */
+char *
+vocab_spaced_out(const char *text, size_t len, size_t *n)
+{
+    char *out = xmalloc(2 * len + 1);
+    uint32_t cp;
+
+    *n = 0;
+    for (size_t i = 0, k; i < len; i += k) {
+        k = uni_decode(text + i, len - i, &cp);
+        if (uni_is_white(cp))
+            continue;
+        if (*n > 0)
+            out[(*n)++] = ' ';
+        memcpy(out + *n, text + i, k);
+        *n += k;
+    }
+    return out;
+}
+
 static bool
 encode_paragraph(const struct vocab *v, const char *s, size_t len,
                  struct tok_ids *out, struct err *err)
 {
     int flags = v->profile.lower ? VOCAB_LOWER : 0;
-    char *own = NULL;
+    char *own = NULL, *spaced = NULL;
     bool ok;
 
     if (len == 0)
         return true;
     if (v->profile.soft)
         s = own = substitute(v, s, len, &len);
+    if (v->profile.characters)
+        s = spaced = vocab_spaced_out(s, len, &len);
     ok = v->ops->encode(v, s, len, flags, out, err);
+    free(spaced);
     free(own);
     return ok;
 }

@@ -34,6 +34,7 @@ struct profile {
     bool head_always;  /* begin also stands before a window in mid-story */
     bool lower;        /* prompts are lower-cased whatever the config says */
     bool soft;         /* prompts: near ones for characters the vocabulary lacks */
+    bool characters;   /* every character is a word of its own (CDial-GPT) */
     const int *ban;    /* ids never sampled; owned by the vocab */
     size_t n_ban;
 };
@@ -45,6 +46,15 @@ const struct profile *vocab_profile(const struct vocab *v);
  * bos/eos: from config/generation_config, -1 when absent or out of range. */
 bool vocab_choose_profile(struct vocab *v, const char *network, int n_rows,
                           int bos, int eos, struct err *err);
+
+/* Before vocab_choose_profile: take the family of this name ("gpt2-ml",
+ * "openai", "cdial", "gpt2-chinese", "uer") whatever the model looks like.
+ * ERR_USAGE: there is none of this name. */
+bool vocab_set_family(struct vocab *v, const char *name, struct err *err);
+/* The vocabulary among the files *vocab*.txt of a folder whose number of
+ * tokens fits a matrix of n_rows: as many, or up to 64 fewer. The checkpoints
+ * of gpt2-ml come without one. NULL and err when none or several fit. */
+struct vocab *vocab_open_sized(const char *dir, int n_rows, struct err *err);
 
 /* Prompt text to ids: line breaks through the profile, lower-casing, soft
  * substitution, the trailing-space rule for BPE. Appends to out. */

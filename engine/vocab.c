@@ -7,6 +7,7 @@
  */
 #include "engine/vocab.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -437,8 +438,14 @@ vocab_encode(const struct vocab *v, const char *text, size_t len, int flags,
              int **ids, size_t *n, struct err *err)
 {
     struct tok_ids out = { 0 };
+    char *spaced = NULL;
+    bool ok;
 
-    if (!v->ops->encode(v, text, len, flags, &out, err)) {
+    if (v->characters)
+        text = spaced = vocab_spaced_out(text, len, &len);
+    ok = v->ops->encode(v, text, len, flags, &out, err);
+    free(spaced);
+    if (!ok) {
         free(out.v);
         return false;
     }
@@ -632,6 +639,101 @@ refuse_folder(const char *dir, const char *vocab, const char *merges,
     return NULL;
 }
 
+static bool
+ends_with(const char *s, const char *tail)
+{
+    size_t a = strlen(s), b = strlen(tail);
+
+    return a >= b && strcmp(s + a - b, tail) == 0;
+}
+
+/* --- lists of tokens under other names --- */
+
+static int
+is_list(const struct dirent *e)
+{
+    const char *at = strstr(e->d_name, "vocab");
+
+    return e->d_name[0] != '.' && at && ends_with(at, ".txt");
+}
+
+/* The one file *vocab*.txt of a folder, or NULL. Given (free). */
+static char *
+only_list(const char *dir)
+{
+    struct dirent **v = NULL;
+    int n = scandir(dir, &v, is_list, alphasort);
+    char *path = n == 1 ? xasprintf("%s/%s", dir, v[0]->d_name) : NULL;
+
+    for (int i = 0; i < n; i++)
+        free(v[i]);
+    free(v);
+    return path;
+}
+
+static bool
+fits_rows(const struct vocab *v, int n_rows)
+{
+    return v->n_base <= (size_t)n_rows && (size_t)n_rows - v->n_base <= 64;
+}
+
+/* The published names come first, then whatever fits. */
+static int
+rank_of(const char *name)
+{
+    static const char *const names[] = { "vocab.txt", "clue-vocab.txt",
+                                         "bert-base-chinese-vocab.txt" };
+
+    for (int i = 0; i < 3; i++)
+        if (strcmp(name, names[i]) == 0)
+            return i;
+    return 3;
+}
+
+struct vocab *
+vocab_open_sized(const char *dir, int n_rows, struct err *err)
+{
+    char *conf = beside(dir, "tokenizer_config.json");
+    struct dirent **list = NULL;
+    int n = scandir(dir, &list, is_list, alphasort), best_rank = 4, fit = 0;
+    struct vocab *best = NULL;
+
+    for (int i = 0; i < n; i++) {
+        char *path = xasprintf("%s/%s", dir, list[i]->d_name);
+        int rank = rank_of(list[i]->d_name);
+        struct vocab *v =
+            is_file(path) ? wordpiece_open_file(path, conf, NULL) : NULL;
+
+        fit += v && fits_rows(v, n_rows);
+        if (v && fits_rows(v, n_rows) && rank < best_rank) {
+            struct vocab *worse = best;
+
+            best = v;
+            v = worse;
+            best_rank = rank;
+        }
+        vocab_close(v);
+        free(path);
+        free(list[i]);
+    }
+    free(list);
+    free(conf);
+    if (best && (best_rank < 3 || fit == 1))
+        return best;
+    if (best)
+        err_set(err, ERR_MODEL,
+                "%s: several vocabularies have as many tokens as the model "
+                "has rows (%d, or up to 64 fewer): name the file",
+                dir, n_rows);
+    else
+        err_set(err, ERR_MODEL,
+                "%s: no vocabulary here has as many tokens as the model has "
+                "rows (%d, or up to 64 fewer)",
+                dir, n_rows);
+    vocab_close(best);
+    return NULL;
+}
+
 static struct vocab *
 open_folder(const char *dir, struct err *err)
 {
@@ -654,6 +756,8 @@ open_folder(const char *dir, struct err *err)
         v = bpe_open_files(vocab, merges, err);
     else if (whole)
         v = tokenizer_json_open(whole, err);
+    else if (!vocab && !merges && (txt = only_list(dir)))
+        v = wordpiece_open_file(txt, conf, err);
     else
         v = refuse_folder(dir, vocab, merges, err);
     free(txt);
@@ -662,14 +766,6 @@ open_folder(const char *dir, struct err *err)
     free(whole);
     free(conf);
     return v;
-}
-
-static bool
-ends_with(const char *s, const char *tail)
-{
-    size_t a = strlen(s), b = strlen(tail);
-
-    return a >= b && strcmp(s + a - b, tail) == 0;
 }
 
 static bool
@@ -759,4 +855,15 @@ vocab_open(const char *path, struct err *err)
     if (!v && err && err->kind == ERR_FAILED)
         err->kind = ERR_MODEL;
     return v;
+}
+
+struct vocab *
+vocab_open_as(const char *path, const char *profile, struct err *err)
+{
+    struct vocab *v = vocab_open(path, err);
+
+    if (!v || !profile || vocab_set_family(v, profile, err))
+        return v;
+    vocab_close(v);
+    return NULL;
 }

@@ -96,6 +96,8 @@ struct vocab {
     struct wordpiece *wordpiece;
     struct bpe *bpe;
     bool prefix_space;
+    bool characters;    /* text is encoded character by character */
+    const char *family; /* asked for by name, or NULL */
 
     struct tok_config config;
     struct profile profile;
@@ -167,6 +169,12 @@ bool vocab_cut_added(const struct vocab *v, const char *text, size_t len,
                      struct tok_ids *out, struct err *err);
 
 void tok_ids_add(struct tok_ids *ids, int id);
+
+/* --- profile.c --- */
+
+/* The text without white space and with a space between all characters;
+ * given (free). */
+char *vocab_spaced_out(const char *text, size_t len, size_t *n);
 
 /* --- tokenizer_config.c --- */
 

@@ -597,6 +597,7 @@ void
 wordpiece_set_google(struct vocab *v, size_t limit)
 {
     v->wp.drop = WP_DROP_CC_CF;
+    v->wp.lower = v->wp.strip_accents = v->wp.han = true;
     v->wp.final_sigma = true;
     v->wp.limit = limit;
     fill_classes(v);

@@ -65,7 +65,8 @@ const struct command_row cli_command_rows[] = {
     { "export", cli_export, N_("STORY.jl [-o NAME.txt|NAME.md]"),
       N_("the story as plain text or Markdown") },
     { "tokens", cli_tokens,
-      N_("-m MODEL | --vocab DIR [--json] [--decode] [--special]"),
+      N_("-m MODEL | --vocab DIR [--profile NAME] [--json] [--decode] "
+         "[--special]"),
       N_("each line of standard input as token ids, or back") },
     { "logits", cli_logits, N_("-m MODEL --ids 5,7,9 [--greedy N]"),
       N_("the model's raw scores, for comparing implementations") },

@@ -182,7 +182,7 @@ out_string(struct out *o, const char *s, size_t len)
 /* --- tokens --- */
 
 struct tokens {
-    const char *model, *vocab;
+    const char *model, *vocab, *profile;
     bool json, decode, special;
     const struct vocab *v;
     struct out out;
@@ -407,6 +407,7 @@ cli_tokens(int argc, char **argv)
     const struct option options[] = {
         { "--model", "-m", &t.model, NULL },
         { "--vocab", NULL, &t.vocab, NULL },
+        { "--profile", NULL, &t.profile, NULL },
         { "--json", NULL, NULL, &t.json },
         { "--decode", NULL, NULL, &t.decode },
         { "--special", NULL, NULL, &t.special },
@@ -429,11 +430,12 @@ cli_tokens(int argc, char **argv)
         char *path = paths_find_model(t.model);
 
         opt.vocab = t.vocab;
+        opt.profile = t.profile;
         m = model_open(path, &opt, &err);
         free(path);
         t.v = m ? model_vocab(m) : NULL;
     } else {
-        t.v = own = vocab_open(t.vocab, &err);
+        t.v = own = vocab_open_as(t.vocab, t.profile, &err);
     }
     if (!t.v) {
         status = cli_fault(_("the tokenizer cannot be used"), &err);
