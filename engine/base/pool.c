@@ -30,6 +30,18 @@
  * runs for some 100 us; a wake-up from sleep costs about 50 us. */
 #define SPIN_WORKER_NS 400000
 #define SPIN_CALLER_NS 100000
+/* A rival on our processors costs time in two ways: waiting for a helper that
+ * was taken away, and being taken away oneself. Where that is more than half
+ * of all time in a window of runs, help is worth nothing: the caller works
+ * alone, so that the machine has a processor for each of them, first for
+ * ALONE_MIN_NS, longer when the next window is as bad. */
+#define WINDOW_NS    8000000
+#define ALONE_MIN_NS 10000000
+#define ALONE_MAX_NS 320000000
+/* Looking for one's own lost time costs a system call for each run. It is done
+ * only for a while after a run that was slow enough to look at. */
+#define SLOW_NS    500000
+#define SUSPECT_NS 50000000
 
 struct pool {
     /* Written by every claim: alone on its cache line. */
@@ -42,6 +54,10 @@ struct pool {
     _Alignas(64) void (*_Atomic fn)(void *ud, int chunk, int thread);
     void *_Atomic ud;
     int n_threads; /* with the caller */
+    /* The caller's own: */
+    int64_t window, stalled; /* time of the runs in it, and how much was lost */
+    int64_t alone_until, alone_ns;
+    int64_t suspect_until;
     pthread_t thread[POOL_THREADS_MAX];
 };
 
@@ -66,6 +82,16 @@ now_ns(void)
     struct timespec t;
 
     clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* Processor time of the calling thread. */
+static int64_t
+own_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
@@ -153,10 +179,12 @@ static int
 cpus(void)
 {
     cpu_set_t set;
+    long n;
 
     if (sched_getaffinity(0, sizeof set, &set) == 0)
         return CPU_COUNT(&set);
-    return 1;
+    n = sysconf(_SC_NPROCESSORS_ONLN); /* more than a cpu_set_t holds */
+    return n > 0 ? (int)n : 1;
 }
 
 struct pool *
@@ -209,40 +237,55 @@ pool_threads(const struct pool *p)
     return p->n_threads;
 }
 
-static void
+/* Returns how long it waited if that was long, else 0. */
+static int64_t
 wait_done(struct pool *p)
 {
-    int64_t until = 0;
+    int64_t start = 0;
     uint32_t left;
 
     for (;;) {
         for (int i = 0; i < 64; i++) {
             if (atomic_load_explicit(&p->left, memory_order_acquire) == 0)
-                return;
+                return 0;
             relax();
         }
-        if (until == 0)
-            until = now_ns() + SPIN_CALLER_NS;
-        else if (now_ns() >= until)
+        if (start == 0)
+            start = now_ns();
+        else if (now_ns() - start >= SPIN_CALLER_NS)
             break;
     }
     atomic_store(&p->caller_sleeps, 1);
     while ((left = atomic_load(&p->left)) != 0)
         futex_sleep(&p->left, left);
     atomic_store(&p->caller_sleeps, 0);
+    return now_ns() - start;
 }
 
-void
-pool_run(struct pool *p, int n, void (*fn)(void *ud, int chunk, int thread),
-         void *ud)
+/* Was the help worth it? */
+static void
+judge(struct pool *p, int64_t took, int64_t stalled, int64_t now)
+{
+    p->window += took;
+    p->stalled += stalled;
+    if (p->window < WINDOW_NS)
+        return;
+    if (p->stalled <= p->window / 2)
+        p->alone_ns = 0;
+    else if (p->alone_ns == 0)
+        p->alone_ns = ALONE_MIN_NS;
+    else if (p->alone_ns < ALONE_MAX_NS)
+        p->alone_ns *= 2;
+    p->alone_until = now + p->alone_ns;
+    p->window = p->stalled = 0;
+}
+
+static void
+post(struct pool *p, int n, void (*fn)(void *ud, int chunk, int thread),
+     void *ud)
 {
     uint64_t number;
 
-    if (n <= 1 || p->n_threads == 1) {
-        for (int i = 0; i < n; i++)
-            fn(ud, i, 0);
-        return;
-    }
     number = (atomic_load_explicit(&p->job, memory_order_relaxed) >> 32) + 1;
     atomic_store_explicit(&p->fn, fn, memory_order_relaxed);
     atomic_store_explicit(&p->ud, ud, memory_order_relaxed);
@@ -253,6 +296,29 @@ pool_run(struct pool *p, int n, void (*fn)(void *ud, int chunk, int thread),
         atomic_fetch_add(&p->wake, 1);
         futex_wake(&p->wake, POOL_THREADS_MAX);
     }
+}
+
+void
+pool_run(struct pool *p, int n, void (*fn)(void *ud, int chunk, int thread),
+         void *ud)
+{
+    int64_t start = n > 1 && p->n_threads > 1 ? now_ns() : 0;
+    int64_t own, worked, waited, lost = 0;
+    bool suspect = start < p->suspect_until;
+
+    if (start == 0 || start < p->alone_until) {
+        for (int i = 0; i < n; i++)
+            fn(ud, i, 0);
+        return;
+    }
+    own = suspect ? own_ns() : 0;
+    post(p, n, fn, ud);
     work(p, 0);
-    wait_done(p);
+    worked = now_ns() - start;
+    if (suspect)
+        lost = worked - (own_ns() - own);
+    waited = wait_done(p);
+    if (worked + waited > SLOW_NS)
+        p->suspect_until = start + worked + waited + SUSPECT_NS;
+    judge(p, worked + waited, lost + waited, start + worked + waited);
 }

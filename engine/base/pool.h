@@ -5,7 +5,9 @@
  * chunk, so a thread that the machine has taken away for a while costs one
  * chunk and not every barrier. Idle threads spin for a moment (a hand-over
  * then costs well under a microsecond) and then sleep on a futex: a pool
- * that is not in use uses no processor time.
+ * that is not in use uses no processor time. Where another program holds a
+ * processor so long that help is worth nothing, the caller works alone for a
+ * while.
  *
  * One thread at a time may call pool_run() on a pool. What the chunks wrote is
  * visible to the caller when it returns.

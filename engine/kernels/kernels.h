@@ -38,7 +38,12 @@ struct kernels {
     void (*unpack)(const float *c, int n, int T, int width, float *y,
                    size_t ldy);
 
-    /* x[i] = act(x[i]). Formulas: doc/models.md "Activations". */
+    /* x[i] = act(x[i]), within 4e-7 * max(1, |x|):
+     *   gelu, tanh form   x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) / 2
+     *   gelu, erf form    x (1 + erf(x / sqrt 2)) / 2
+     *   quick gelu        x / (1 + e^(-1.702 x))
+     *   silu              x / (1 + e^-x)
+     * (Hendrycks, Gimpel 2016; transformers' activations.py) */
     void (*activate)(enum activation act, float *x, int n);
     /* x[i] += y[i] */
     void (*add)(float *x, const float *y, int n);
