@@ -403,6 +403,8 @@ split(const struct vocab *v, const uint32_t *w, size_t n, struct tok_ids *out)
     size_t word = 0;
     bool raw_start = v->config.n_never > 0;
 
+    if (n == 0)
+        return;
     for (size_t i = 0; i < n; i++) {
         unsigned k = klass(v, w[i]);
 

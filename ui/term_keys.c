@@ -378,13 +378,14 @@ try_escape(struct key_input *in, const char *s, size_t len, struct key *k)
 static size_t
 try_key(struct key_input *in, struct key *k)
 {
-    const char *s = in->buf + in->at;
     size_t len = in->len - in->at;
+    const char *s;
     unsigned char b;
 
     memset(k, 0, sizeof *k);
     if (len == 0)
         return 0;
+    s = in->buf + in->at;
     b = (unsigned char)*s;
     if (b == ESC)
         return try_escape(in, s, len, k);
@@ -401,13 +402,14 @@ try_key(struct key_input *in, struct key *k)
 static int
 patience(const struct key_input *in)
 {
-    const char *s = in->buf + in->at;
     size_t len = in->len - in->at;
+    const char *s;
 
     if (in->pasting)
         return PASTE_MS;
     if (len == 0)
         return -1;
+    s = in->buf + in->at;
     if (*s != ESC)
         return CUT_MS;
     return len == 1 || (len == 2 && (s[1] == 'O' || s[1] == ESC)) ? ESC_MS

@@ -184,8 +184,9 @@ val(struct run *x, uint32_t v)
     return &x->p->value[v];
 }
 
+/* The n values from place `first` of the stack on, which were popped. */
 static bool
-push_tuple(struct run *x, const uint32_t *v, size_t n)
+push_tuple(struct run *x, size_t first, size_t n)
 {
     struct pickle *p = x->p;
     struct pickle_value t = { .type = PK_TUPLE,
@@ -196,7 +197,8 @@ push_tuple(struct run *x, const uint32_t *v, size_t n)
 
     if (n > TUPLE_MAX)
         return refuse(x, "a tuple of more than 64 values");
-    memcpy(copy, v, n * sizeof *v); /* v may lie in the stack we push to */
+    if (n)
+        memcpy(copy, p->stack + first, n * sizeof *copy);
     for (i = 0; i < n; i++) {
         if (!GROW(p, item, STACK_MAX))
             return refuse(x, "too many values for a weights file");
@@ -623,7 +625,7 @@ op_tuple(struct run *x, int op)
     size_t first, n;
 
     switch (op) {
-    case ')': return push_tuple(x, NULL, 0);
+    case ')': return push_tuple(x, 0, 0);
     case 't':
         if (!pop_mark(x, &first, &n))
             return false;
@@ -634,7 +636,7 @@ op_tuple(struct run *x, int op)
             return refuse(x, "takes a value where there is none");
         first = x->p->n_stack -= n;
     }
-    return push_tuple(x, x->p->stack + first, n);
+    return push_tuple(x, first, n);
 }
 
 static bool
