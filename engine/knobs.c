@@ -27,6 +27,9 @@
 static const char *const stop_at_names[] = { N_("sentence"), N_("paragraph"),
                                              N_("length"), N_("never"), NULL };
 
+static const char *const top_p_rule_names[] = { N_("inclusive"),
+                                                N_("exclusive"), NULL };
+
 static const uint8_t default_order[STAGE_COUNT] = { STAGE_REPEAT, STAGE_TOP_K,
                                                     STAGE_TOP_P, STAGE_MIN_P,
                                                     STAGE_TEMP };
@@ -72,6 +75,16 @@ const struct knob_row knob_rows[KNOB_COUNT] = {
         .help = N_("the likeliest that together reach this probability; "
                    "1 is off"),
         .offset = AT(top_p) },
+    [KNOB_TOP_P_RULE] = {
+        .id = KNOB_TOP_P_RULE, .kind = KNOB_CHOICE,
+        .name = "top-p-rule",
+        .label = N_("top-p rule"), .unit = "",
+        .min = 0, .max = TOP_P_EXCLUSIVE, .step = 1,
+        .neutral = NAN, .def = TOP_P_INCLUSIVE, .choices = top_p_rule_names,
+        .stage = STAGE_TOP_P,
+        .help = N_("whether the one that crosses top-p stays (inclusive) or "
+                   "goes (exclusive, as in gpt2-ml's demo)"),
+        .offset = AT(top_p_rule) },
     [KNOB_MIN_P] = {
         .id = KNOB_MIN_P, .kind = KNOB_REAL,
         .name = "min-p",

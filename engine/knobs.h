@@ -19,6 +19,7 @@ enum knob_id {
     KNOB_TEMP,
     KNOB_TOP_K,
     KNOB_TOP_P,
+    KNOB_TOP_P_RULE,
     KNOB_MIN_P,
     KNOB_REPEAT,
     KNOB_REPEAT_RANGE,
@@ -55,6 +56,8 @@ enum knob_kind {
     KNOB_STRING  /* UTF-8 up to KNOB_TEXT_MAX - 1 bytes */
 };
 
+/* Does the candidate that crosses top-p stay? */
+enum top_p_rule { TOP_P_INCLUSIVE, TOP_P_EXCLUSIVE };
 enum stop_at { STOP_AT_SENTENCE, STOP_AT_PARAGRAPH, STOP_AT_LENGTH, STOP_AT_NEVER };
 
 /* A full setting. Compare with knobs_equal, not memcmp. */
@@ -62,6 +65,7 @@ struct knobs {
     double temp;       /* 0 greedy .. INFINITY uniform over what is left */
     int64_t top_k;     /* 0 off */
     double top_p;      /* 1 off */
+    int64_t top_p_rule; /* enum top_p_rule */
     double min_p;      /* 0 off */
     double repeat;     /* 1 off */
     int64_t repeat_range; /* tokens looked back; 0 off */
@@ -131,6 +135,24 @@ struct knob_bias {
 /* Takes the next item from *at (start with *at = k->bias); false at the
  * end. */
 bool knob_bias_next(const char **at, struct knob_bias *out);
+
+/* --- presets (presets.c): the knobs of the chain under one name --- */
+
+struct preset_row {
+    const char *name, *alias; /* either is understood; alias may be NULL */
+    const char *label;        /* shown; N_() */
+    const char *set;          /* "temp=0.7 top-k=20": other knobs of the
+                               * chain return to their defaults */
+};
+extern const struct preset_row preset_rows[];
+extern const int n_presets;
+/* By name or alias; NULL when there is none. */
+const struct preset_row *preset_find(const char *name);
+/* Is the knob one of those that a preset sets? */
+bool preset_sets(const struct knob_row *row);
+void preset_apply(struct knobs *k, const struct preset_row *p);
+/* Which preset the knobs stand at, or -1. */
+int preset_of(const struct knobs *k);
 
 /* 0..1, where the value stands in its range, for a bar; -1: has no bar. */
 double knob_fraction(const struct knobs *k, const struct knob_row *row);

@@ -327,7 +327,7 @@ stage_top_k(struct sampler *s, const struct knobs *k)
 }
 
 /* The smallest prefix that reaches P; the candidate that crosses it stays
- * (arXiv 1904.09751). */
+ * (arXiv 1904.09751), or goes unless it is the first (gpt2-ml). */
 static void
 stage_top_p(struct sampler *s, const struct knobs *k)
 {
@@ -342,7 +342,7 @@ stage_top_p(struct sampler *s, const struct knobs *k)
         sort_up_to(s, i);
         sum += weight(s, i, max);
         if (sum >= need) {
-            keep_first(s, i + 1);
+            keep_first(s, k->top_p_rule == TOP_P_EXCLUSIVE && i > 0 ? i : i + 1);
             return;
         }
     }

@@ -42,6 +42,10 @@ const struct option_row cli_option_rows[] = {
     { "vocab", 0, OPTION_TEXT, N_("DIR"),
       N_("take the tokenizer from here instead of the model's folder"),
       AT(vocab) },
+    { "preset", 0, OPTION_TEXT, N_("NAME"),
+      N_("knobs under one name: calm, normal, wild, greedy, tutorial, gpt2-ml; "
+         "single knobs win over it"),
+      AT(preset) },
     { "echo", 0, OPTION_FLAG, NULL, N_("with -p: print the opening too"),
       AT(echo) },
     { "json", 0, OPTION_FLAG, NULL,
@@ -357,6 +361,39 @@ read_arguments(struct cli_options *o, int argc, char **argv)
 
 /* --- settings --- */
 
+/* What a preset sets and no option of its own does. */
+static bool
+merge_preset(struct cli_options *o)
+{
+    const struct preset_row *p = o->preset ? preset_find(o->preset) : NULL;
+    struct knobs *k = &o->config.knobs, own = *k;
+    char value[KNOB_TEXT_MAX];
+
+    if (!o->preset)
+        return true;
+    if (!p) {
+        char list[256] = "";
+
+        for (int i = 0; i < n_presets; i++) {
+            strcat(list, i ? ", " : "");
+            strcat(list, preset_rows[i].name);
+        }
+        cli_say(_("%s is one of %s, not \"%s\""), "--preset", list, o->preset);
+        return false;
+    }
+    preset_apply(k, p);
+    for (size_t i = 0; i < KNOB_COUNT; i++) {
+        if (!preset_sets(&knob_rows[i]))
+            continue;
+        if (o->knob_given[i]) {
+            knob_format(&own, &knob_rows[i], value, sizeof value);
+            knob_parse(k, &knob_rows[i], value, NULL);
+        }
+        o->knob_given[i] = true;
+    }
+    return true;
+}
+
 /* The language is wanted before anything else can be told. */
 static const char *
 early_language(int argc, char **argv)
@@ -569,7 +606,7 @@ act(struct cli_options *o, struct page_request *page)
     bool wants_text = o->prompt || (!o->file && !isatty(STDIN_FILENO));
     int status;
 
-    if (!merge_into_config(o))
+    if (!merge_preset(o) || !merge_into_config(o))
         return EXIT_USAGE;
     for (char **w = o->config.warnings; *w; w++)
         cli_say("%s", *w);

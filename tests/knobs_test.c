@@ -61,6 +61,7 @@ defaults_are_the_decided_ones(void **state)
     assert_string_equal(shown(&k, KNOB_TEMP), "0.9");
     assert_string_equal(shown(&k, KNOB_TOP_K), "40");
     assert_string_equal(shown(&k, KNOB_TOP_P), "0.95");
+    assert_string_equal(shown(&k, KNOB_TOP_P_RULE), "inclusive");
     assert_string_equal(shown(&k, KNOB_MIN_P), "0.05");
     assert_string_equal(shown(&k, KNOB_REPEAT), "1.05");
     assert_string_equal(shown(&k, KNOB_REPEAT_RANGE), "256");
@@ -333,6 +334,45 @@ fraction_is_a_bar(void **state)
 }
 
 static void
+presets_are_rows(void **state)
+{
+    struct knobs k, want;
+
+    for (int i = 0; i < n_presets; i++) {
+        const struct preset_row *p = &preset_rows[i];
+
+        assert_ptr_equal(preset_find(p->name), p);
+        if (p->alias)
+            assert_ptr_equal(preset_find(p->alias), p);
+        knobs_default(&k);
+        parses(&k, KNOB_FREQUENCY, "1"); /* a knob of the chain goes back */
+        parses(&k, KNOB_LENGTH, "17");   /* another stays */
+        preset_apply(&k, p);
+        assert_int_equal(preset_of(&k), i);
+        assert_string_equal(shown(&k, KNOB_FREQUENCY), "0");
+        assert_string_equal(shown(&k, KNOB_LENGTH), "17");
+    }
+    knobs_default(&k);
+    knobs_default(&want);
+    preset_apply(&k, preset_find("常"));
+    assert_true(knobs_equal(&k, &want));
+    preset_apply(&k, preset_find("教程"));
+    assert_string_equal(shown(&k, KNOB_TEMP), "inf");
+    assert_string_equal(shown(&k, KNOB_TOP_K), "10");
+    assert_string_equal(shown(&k, KNOB_TOP_P), "1");
+    assert_string_equal(shown(&k, KNOB_MIN_P), "0");
+    assert_string_equal(shown(&k, KNOB_REPEAT), "1");
+    preset_apply(&k, preset_find("gpt2-ml"));
+    assert_string_equal(shown(&k, KNOB_TEMP), "1");
+    assert_string_equal(shown(&k, KNOB_TOP_K), "0");
+    assert_string_equal(shown(&k, KNOB_TOP_P), "0.95");
+    assert_string_equal(shown(&k, KNOB_TOP_P_RULE), "exclusive");
+    parses(&k, KNOB_TEMP, "0.77");
+    assert_int_equal(preset_of(&k), -1);
+    assert_null(preset_find("no such"));
+}
+
+static void
 bias_items_come_one_by_one(void **state)
 {
     const char *p = "的=-2, id:17=1.5,渡口=-inf,=,a=b=3";
@@ -370,6 +410,7 @@ main(void)
         cmocka_unit_test(choices_wrap_and_seed_locks),
         cmocka_unit_test(equality_is_of_values),
         cmocka_unit_test(fraction_is_a_bar),
+        cmocka_unit_test(presets_are_rows),
         cmocka_unit_test(bias_items_come_one_by_one),
     };
 

@@ -272,6 +272,30 @@ ties_go_to_the_lower_id(void **state)
     sampler_free(s);
 }
 
+/* gpt2-ml keeps candidate i where the sum up to and with it stays below P,
+ * and always the first. */
+static void
+top_p_may_drop_the_crossing_token(void **state)
+{
+    static const float l[] = { -1.6094379f, -0.6931472f, -1.2039728f };
+    static const struct {
+        const char *p;
+        int n;
+    } want[] = { { "0.1", 1 },  { "0.49", 1 }, { "0.51", 1 }, { "0.79", 1 },
+                 { "0.81", 2 }, { "0.99", 2 }, { "1", 3 } };
+    struct sampler *s = sampler_new(3);
+    int ids[3];
+
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
+        struct knobs k = with("top-p", want[i].p);
+
+        set(&k, "top-p-rule", "exclusive");
+        assert_int_equal(kept(s, l, 3, &k, NULL, 0, ids), want[i].n);
+        assert_int_equal(ids[0], 1);
+    }
+    sampler_free(s);
+}
+
 static void
 top_p_keeps_the_crossing_token(void **state)
 {
@@ -632,6 +656,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(agrees_with_the_script),
         cmocka_unit_test(neutral_is_the_plain_softmax),
+        cmocka_unit_test(top_p_may_drop_the_crossing_token),
         cmocka_unit_test(neutral_knobs_change_no_bit),
         cmocka_unit_test(ties_go_to_the_lower_id),
         cmocka_unit_test(top_p_keeps_the_crossing_token),

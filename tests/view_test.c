@@ -470,7 +470,7 @@ presets_set_several_knobs(void **state)
     screen_open(&s, 100, 30);
     press(&s, "Ctrl-T");
     type(&s, "9");
-    assert_row_has(&s, 27, "calm ╎ normal ╎ wild ╎ greedy ╎ tutorial ╎ own");
+    assert_row_has(&s, 27, "calm ╎ normal ╎ wild ╎ greedy ╎ tutorial ╎ gpt2-ml ╎ own");
     press(&s, "Right");
     assert_int_equal(turn_knobs(s.ui.turn)->top_k, 0);
     assert_true(turn_knobs(s.ui.turn)->temp > 1.09);

@@ -28,20 +28,6 @@ static const enum knob_id daily[] = { KNOB_TEMP,    KNOB_TOP_K,  KNOB_TOP_P,
                                       KNOB_STOP_AT, KNOB_SEED };
 #define N_DAILY ((int)(sizeof daily / sizeof *daily))
 
-static const struct preset {
-    const char *name; /* N_() */
-    double temp;
-    int64_t top_k;
-    double top_p, min_p, repeat;
-} presets[] = {
-    { N_("calm"), 0.7, 20, 0.9, 0, 1.05 },
-    { N_("normal"), 0.9, 40, 0.95, 0.05, 1.05 },
-    { N_("wild"), 1.1, 0, 0.95, 0.03, 1.05 },
-    { N_("greedy"), 0, 40, 0.95, 0.05, 1.05 },
-    { N_("tutorial"), INFINITY, 8, 1, 0, 1 },
-};
-#define N_PRESETS ((int)(sizeof presets / sizeof *presets))
-
 /* Which knob (or ROW_PRESET) stands at each place of the list. */
 static void
 list_items(int items[N_ITEMS])
@@ -68,46 +54,24 @@ chosen(const struct ui *ui)
     return items[ui->knobs.row];
 }
 
-/* --- presets --- */
-
 static bool
 same(double a, double b)
 {
     return a == b || fabs(a - b) < 1e-7;
 }
 
-static int
-preset_now(const struct knobs *k)
-{
-    for (int i = 0; i < N_PRESETS; i++)
-        if (same(k->temp, presets[i].temp) && k->top_k == presets[i].top_k &&
-            same(k->top_p, presets[i].top_p) &&
-            same(k->min_p, presets[i].min_p) &&
-            same(k->repeat, presets[i].repeat))
-            return i;
-    return -1;
-}
-
-static void
-set_preset(struct knobs *k, int i)
-{
-    k->temp = presets[i].temp;
-    k->top_k = presets[i].top_k;
-    k->top_p = presets[i].top_p;
-    k->min_p = presets[i].min_p;
-    k->repeat = presets[i].repeat;
-}
+/* --- presets --- */
 
 static void
 step_preset(struct knobs *k, int n)
 {
-    int now = preset_now(k), to;
+    int now = preset_of(k), to;
 
     if (now < 0)
-        to = n > 0 ? 0 : N_PRESETS - 1;
+        to = n > 0 ? 0 : n_presets - 1;
     else
-        to = (now + (n > 0 ? 1 : N_PRESETS - 1)) % N_PRESETS;
-    set_preset(k, to);
+        to = (now + (n > 0 ? 1 : n_presets - 1)) % n_presets;
+    preset_apply(k, &preset_rows[to]);
 }
 
 /* --- drawing --- */
@@ -242,17 +206,39 @@ draw_knob(struct ui *ui, struct grid *g, int y, const struct knob_row *row,
     }
 }
 
+static const char *
+preset_name(int i)
+{
+    return i < n_presets ? _(preset_rows[i].label) : _("own");
+}
+
+/* From which one the list must begin so that the chosen one is seen. */
+static int
+first_preset(int room, int now)
+{
+    int last = now < 0 ? n_presets : now, first = last, cols = 4;
+
+    for (; first >= 0; first--) {
+        const char *name = preset_name(first);
+
+        cols += grid_text_cols(name, strlen(name)) + 3;
+        if (cols > room)
+            return first < last ? first + 1 : last;
+    }
+    return 0;
+}
+
 static void
 draw_presets(struct ui *ui, struct grid *g, int y, enum style style)
 {
-    int now = preset_now(turn_knobs(ui->turn));
+    int now = preset_of(turn_knobs(ui->turn));
     int x = value_end() + 2;
 
     put(g, LABEL_AT, y, _("Preset"), style);
     x = put(g, x, y, "‹ ", STYLE_PANEL_LABEL);
-    for (int i = 0; i <= N_PRESETS; i++) {
-        const char *name = i < N_PRESETS ? _(presets[i].name) : _("own");
-        bool on = i == now || (i == N_PRESETS && now < 0);
+    for (int i = first_preset(g->cols - x, now); i <= n_presets; i++) {
+        const char *name = preset_name(i);
+        bool on = i == now || (i == n_presets && now < 0);
 
         if (i > 0)
             x = put(g, x, y, " ╎ ", STYLE_PANEL_LABEL);
@@ -326,7 +312,7 @@ reset(struct ui *ui)
     struct knobs k = *turn_knobs(ui->turn);
 
     if (chosen(ui) == ROW_PRESET)
-        set_preset(&k, 1);
+        preset_apply(&k, preset_find("normal"));
     else
         knob_reset(&k, &knob_rows[chosen(ui)]);
     turn_set_knobs(ui->turn, &k);
