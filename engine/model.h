@@ -57,6 +57,19 @@ const struct model_info *model_info(const struct model *m);
 const char *model_note(const struct model *m, int i);
 const struct vocab *model_vocab(const struct model *m); /* NULL: none */
 
+/* What a folder's heads tell, for a list of models: no weight is read and no
+ * tokenizer kept. info.n_params is counted, info.weight_bytes is 0, info.type
+ * is that of the file: of most of its bytes ("f16", "q4_0"). */
+struct model_peek {
+    struct model_info info;
+    uint64_t file_bytes;  /* of all weight files */
+    char vocab_kind[16];  /* "wordpiece", "bpe" */
+    int vocab_size;       /* tokens of the tokenizer */
+};
+/* false and err as model_open() would say, but for what only the weights
+ * themselves can tell. */
+bool model_peek(const char *path, struct model_peek *out, struct err *err);
+
 /* SHA-256 in hex of all weights in file order, of the configuration, of the
  * tokenizer files. Computing reads the files: on the worker, not on main.
  * Remembered in $XDG_CACHE_HOME/jielong/sha by device, inode, size, mtime;

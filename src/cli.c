@@ -74,6 +74,10 @@ const struct command_row cli_command_rows[] = {
       N_("each line of standard input as token ids, or back") },
     { "logits", cli_logits, N_("-m MODEL --ids 5,7,9 [--greedy N]"),
       N_("the model's raw scores, for comparing implementations") },
+    { "models", cli_models, N_("[--json]"),
+      N_("the models that are here, and what is wrong with a broken one") },
+    { "get", cli_get, N_("[NAME | OWNER/NAME] [--yes] [--as FOLDER]"),
+      N_("download a model; without a name: those that are known") },
 };
 const size_t cli_n_commands =
     sizeof cli_command_rows / sizeof *cli_command_rows;
