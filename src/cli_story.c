@@ -17,9 +17,8 @@
 #include "src/export.h"
 #include "src/i18n.h"
 #include "src/paths.h"
+#include "src/story_name.h"
 #include "src/storyfile.h"
-
-#define TEXT_MAX ((size_t)1 << 30)
 
 static bool
 ends_in(const char *name, const char *suffix)
@@ -27,85 +26,6 @@ ends_in(const char *name, const char *suffix)
     size_t n = strlen(name), m = strlen(suffix);
 
     return n > m && !strcasecmp(name + n - m, suffix);
-}
-
-static bool
-is_there(const char *path)
-{
-    struct stat st;
-
-    return stat(path, &st) == 0;
-}
-
-/* The story that belongs to a text: x.txt and x.md give x.jl; given. */
-static char *
-story_beside(const char *name)
-{
-    size_t n = strlen(name);
-
-    if (ends_in(name, ".txt"))
-        n -= 4;
-    else if (ends_in(name, ".md"))
-        n -= 3;
-    return xasprintf("%.*s.jl", (int)n, name);
-}
-
-/* A story under any name begins with its first record's number. */
-static bool
-looks_like_story(const char *text, size_t len)
-{
-    return len >= 5 && !memcmp(text, "{\"n\":", 5);
-}
-
-/* An existing file that is no .jl: a text to import, or a renamed story. */
-static int
-choose_existing(const char *file, struct page_request *page)
-{
-    struct err err = { 0 };
-    char *text, *story;
-    size_t len;
-    bool is_story, binary, utf8;
-
-    if (!file_read(file, TEXT_MAX, &text, &len, &err)) {
-        cli_say(_("this text cannot be opened: %s"), err.msg);
-        return EXIT_STORY;
-    }
-    is_story = looks_like_story(text, len);
-    binary = memchr(text, '\0', len) != NULL;
-    utf8 = uni_valid(text, len);
-    free(text);
-    if (is_story) {
-        page->story = xstrdup(file);
-        return EXIT_OK;
-    }
-    if (binary) {
-        cli_say(_("%s is neither a story nor a text: it holds NUL bytes"),
-                file);
-        return EXIT_STORY;
-    }
-    story = story_beside(file);
-    page->story = story;
-    page->import_from = xstrdup(file);
-    page->note =
-        utf8 ? xasprintf(_("%s stays as it is; the story is %s"), file, story)
-             : xasprintf(_("%s is not all UTF-8: its odd bytes are "
-                           "kept and shown as <..>; the story is %s"),
-                         file, story);
-    return EXIT_OK;
-}
-
-/* A name under which nothing lies. */
-static int
-choose_missing(const char *file, struct page_request *page)
-{
-    if (ends_in(file, ".txt") || ends_in(file, ".md")) {
-        cli_say(_("%s does not exist; the name of a new story ends in .jl"),
-                file);
-        return EXIT_STORY;
-    }
-    page->story = story_beside(file);
-    page->note = xasprintf(_("a new story: %s"), page->story);
-    return EXIT_OK;
 }
 
 static int
@@ -125,33 +45,19 @@ choose_unnamed(struct page_request *page)
 int
 cli_choose_story(const char *file, struct page_request *page)
 {
-    struct stat st;
-    char *story;
+    struct story_name name;
+    struct err err = { 0 };
 
     if (!file)
         return choose_unnamed(page);
-    if (!*file) {
-        cli_say(_("the name of a story cannot be empty"));
-        return EXIT_USAGE;
+    if (!story_name_find(file, &name, &err)) {
+        cli_say("%s", err.msg);
+        return err_exit_status(err.kind);
     }
-    if (stat(file, &st) == 0 && S_ISDIR(st.st_mode)) {
-        cli_say(_("%s is a folder; name a story in it, such as %s/1.jl"), file,
-                file);
-        return EXIT_STORY;
-    }
-    if (ends_in(file, ".jl")) {
-        page->story = xstrdup(file);
-        return EXIT_OK;
-    }
-    story = story_beside(file);
-    if (is_there(story)) {
-        page->story = story;
-        page->note = xasprintf(_("%s is open: the story of %s"), story, file);
-        return EXIT_OK;
-    }
-    free(story);
-    return is_there(file) ? choose_existing(file, page)
-                          : choose_missing(file, page);
+    page->story = name.story;
+    page->import_from = name.text;
+    page->note = name.note;
+    return EXIT_OK;
 }
 
 /* --- export --- */

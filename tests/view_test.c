@@ -673,7 +673,7 @@ another_story_can_be_opened(void **state)
     press(&s, "Esc Ctrl-O Ctrl-U");
     type(&s, s.dir);
     press(&s, "Enter");
-    assert_row_has(&s, 23, "is a folder");
+    assert_row_has(&s, 22, "is a folder");
     press(&s, "Esc");
     assert_story(&s, "渡口");
     unlink(other);

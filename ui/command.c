@@ -342,7 +342,7 @@ const struct command commands[] = {
     { "version-next", N_("the next version, here"), NULL, cmd_version_next },
     { "undo", N_("undo (a run of the model is one step)"), N_("undo"),
       cmd_undo },
-    { "redo", N_("redo"), N_("redo"), cmd_redo },
+    { "redo", N_("redo what was undone"), N_("redo"), cmd_redo },
     { "knobs", N_("the knobs: temperature, length, ..."), N_("knobs"),
       cmd_knobs },
     { "find", N_("find in the story"), N_("find"), cmd_find },

@@ -1,9 +1,5 @@
-/* ui/opening.c  Opening another story, and leaving.
- *
- * Whatever is typed after Ctrl-O becomes a story file: NAME.jl as it stands,
- * a plain text as NAME.jl beside it (the text itself is not touched), a name
- * that does not exist yet as a new story.
- */
+/* ui/opening.c  Opening another story, and leaving. What a name means is said
+ * in src/story_name.h, the same for the command line. */
 #include "ui/opening.h"
 
 #include <dirent.h>
@@ -14,6 +10,7 @@
 #include "engine/base/mem.h"
 
 #include "src/i18n.h"
+#include "src/story_name.h"
 
 #include "ui/ui_state.h"
 
@@ -43,41 +40,18 @@ expand_home(const char *path)
     return xstrdup(path);
 }
 
-/* PATH without its extension, and with ".jl". Given. */
-static char *
-story_beside(const char *path)
-{
-    const char *dot = strrchr(base_name(path), '.');
-    size_t n =
-        dot && dot != base_name(path) ? (size_t)(dot - path) : strlen(path);
-
-    return xasprintf("%.*s.jl", (int)n, path);
-}
-
 static bool
 open_path(struct ui *ui, const char *path, struct err *err)
 {
-    struct stat st;
-    bool exists = stat(path, &st) == 0, ok;
-    char *story;
+    struct story_name name;
+    bool ok;
 
-    if (exists && S_ISDIR(st.st_mode))
-        return err_set(err, ERR_USAGE, _("%s is a folder"), path);
-    if (ends_with(path, ".jl"))
-        return ui_open_story(ui, path, NULL, err);
-    story = story_beside(path);
-    if (stat(story, &st) == 0) {
-        ok = ui_open_story(ui, story, NULL, err);
-        if (ok && exists)
-            ui_say(ui, SAY_INFO, _("Opened %s, the story made of %s"), story,
-                   path);
-    } else {
-        ok = ui_open_story(ui, story, exists ? path : NULL, err);
-        if (ok && exists)
-            ui_say(ui, SAY_INFO, _("%s is a new story made of %s"), story,
-                   path);
-    }
-    free(story);
+    if (!story_name_find(path, &name, err))
+        return false;
+    ok = ui_open_story(ui, name.story, name.text, err);
+    if (ok && name.note)
+        ui_say(ui, SAY_INFO, "%s", name.note);
+    story_name_finish(&name);
     return ok;
 }
 

@@ -28,7 +28,7 @@
 #define PROGRESS_AFTER 100 /* ms of work before its progress is shown */
 #define PROGRESS_EVERY 50  /* ms between two such frames */
 #define NO_MODEL       "models/jielong-zh" /* the name in the refusal */
-#define IMPORT_MAX     ((size_t)64 << 20)
+#define IMPORT_MAX     ((size_t)1 << 30)
 
 /* One row per view, in the order of enum focus. */
 static const struct view_ops *const views[FOCUS_COUNT] = {
