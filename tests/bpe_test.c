@@ -19,76 +19,8 @@
 #include "engine/tokenizer.h"
 
 #include "tests/jsonl.h"
+#include "tests/vocab_folder.h"
 
-static const char *data;
-static char folder[64];
-
-static struct vocab *
-open_data(const char *name)
-{
-    struct err err = { 0 };
-    char *path = xasprintf("%s/vocab/%s", data, name);
-    struct vocab *v = vocab_open(path, &err);
-
-    if (!v)
-        fail_msg("%s", err.msg);
-    free(path);
-    return v;
-}
-
-static void
-write_text(const char *name, const char *s)
-{
-    char *path = xasprintf("%s/%s", folder, name);
-    FILE *f = fopen(path, "w");
-
-    assert_non_null(f);
-    assert_int_equal(fwrite(s, 1, strlen(s), f), strlen(s));
-    fclose(f);
-    free(path);
-}
-
-static int
-empty_folder(void **state)
-{
-    static const char *const names[] = { "vocab.json",
-                                         "merges.txt",
-                                         "encoder.json",
-                                         "vocab.bpe",
-                                         "tokenizer_config.json",
-                                         "tokenizer.json" };
-
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        char *path = xasprintf("%s/%s", folder, names[i]);
-
-        unlink(path);
-        free(path);
-    }
-    return 0;
-}
-
-static struct vocab *
-open_folder(void)
-{
-    struct err err = { 0 };
-    struct vocab *v = vocab_open(folder, &err);
-
-    if (!v)
-        fail_msg("%s", err.msg);
-    return v;
-}
-
-static void
-refused(const char *a, const char *b)
-{
-    struct err err = { 0 };
-    struct vocab *v = vocab_open(folder, &err);
-
-    assert_null(v);
-    assert_int_equal(err.kind, ERR_MODEL);
-    if (!strstr(err.msg, a) || !strstr(err.msg, b))
-        fail_msg("\"%s\" has not \"%s\" and \"%s\"", err.msg, a, b);
-}
 
 /* Tokens as "a|b|c". */
 static const char *
@@ -414,20 +346,6 @@ test_long(void **state)
     }
     free(s);
     vocab_close(v);
-}
-
-static int
-make_folder(void **state)
-{
-    strcpy(folder, "/tmp/jielong-test-XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int
-remove_folder(void **state)
-{
-    empty_folder(state);
-    return rmdir(folder);
 }
 
 int

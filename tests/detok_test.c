@@ -14,21 +14,8 @@
 #include "engine/tokenizer.h"
 
 #include "tests/jsonl.h"
+#include "tests/vocab_folder.h"
 
-static const char *data;
-
-static struct vocab *
-open_data(const char *name)
-{
-    struct err err = { 0 };
-    char *path = xasprintf("%s/vocab/%s", data, name);
-    struct vocab *v = vocab_open(path, &err);
-
-    if (!v)
-        fail_msg("%s", err.msg);
-    free(path);
-    return v;
-}
 
 static uint32_t seed = 11;
 

@@ -14,9 +14,8 @@
 #include "engine/tokenizer.h"
 
 #include "tests/jsonl.h"
+#include "tests/vocab_folder.h"
 
-static const char *data;
-static char folder[64];
 
 static struct vocab *
 open_path(const char *path)
@@ -27,43 +26,6 @@ open_path(const char *path)
     if (!v)
         fail_msg("%s", err.msg);
     return v;
-}
-
-static struct vocab *
-open_data(const char *name)
-{
-    char *path = xasprintf("%s/vocab/%s", data, name);
-    struct vocab *v = open_path(path);
-
-    free(path);
-    return v;
-}
-
-static void
-write_text(const char *name, const char *s)
-{
-    char *path = xasprintf("%s/%s", folder, name);
-    FILE *f = fopen(path, "w");
-
-    assert_non_null(f);
-    assert_int_equal(fwrite(s, 1, strlen(s), f), strlen(s));
-    fclose(f);
-    free(path);
-}
-
-static int
-empty_folder(void **state)
-{
-    static const char *const names[] = { "vocab.txt", "tokenizer_config.json",
-                                         "added_tokens.json" };
-
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        char *path = xasprintf("%s/%s", folder, names[i]);
-
-        unlink(path);
-        free(path);
-    }
-    return 0;
 }
 
 static const struct profile *
@@ -365,20 +327,6 @@ test_newlines(void **state)
     /* special tokens cannot be typed */
     assert_int_equal(strncmp(prompt(v, "[SEP]"), "3", 2) == 0, 0);
     vocab_close(v);
-}
-
-static int
-make_folder(void **state)
-{
-    strcpy(folder, "/tmp/jielong-test-XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int
-remove_folder(void **state)
-{
-    empty_folder(state);
-    return rmdir(folder);
 }
 
 int

@@ -18,81 +18,8 @@
 #include "engine/tokenizer.h"
 
 #include "tests/jsonl.h"
+#include "tests/vocab_folder.h"
 
-static const char *data;
-static char folder[64]; /* made by setup, emptied by write_* */
-
-static struct vocab *
-open_data(const char *name)
-{
-    struct err err = { 0 };
-    char *path = xasprintf("%s/vocab/%s", data, name);
-    struct vocab *v = vocab_open(path, &err);
-
-    if (!v)
-        fail_msg("%s", err.msg);
-    free(path);
-    return v;
-}
-
-static void
-write_bytes(const char *name, const char *s, size_t len)
-{
-    char *path = xasprintf("%s/%s", folder, name);
-    FILE *f = fopen(path, "w");
-
-    assert_non_null(f);
-    assert_int_equal(fwrite(s, 1, len, f), len);
-    fclose(f);
-    free(path);
-}
-
-static void
-write_text(const char *name, const char *s)
-{
-    write_bytes(name, s, strlen(s));
-}
-
-static int
-empty_folder(void **state)
-{
-    static const char *const names[] = { "vocab.txt", "tokenizer_config.json",
-                                         "special_tokens_map.json",
-                                         "added_tokens.json",
-                                         "tokenizer.json" };
-
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        char *path = xasprintf("%s/%s", folder, names[i]);
-
-        unlink(path);
-        free(path);
-    }
-    return 0;
-}
-
-static struct vocab *
-open_folder(void)
-{
-    struct err err = { 0 };
-    struct vocab *v = vocab_open(folder, &err);
-
-    if (!v)
-        fail_msg("%s", err.msg);
-    return v;
-}
-
-/* The folder must be refused with a sentence that holds these words. */
-static void
-refused(const char *a, const char *b)
-{
-    struct err err = { 0 };
-    struct vocab *v = vocab_open(folder, &err);
-
-    assert_null(v);
-    assert_int_equal(err.kind, ERR_MODEL);
-    if (!strstr(err.msg, a) || !strstr(err.msg, b))
-        fail_msg("\"%s\" has not \"%s\" and \"%s\"", err.msg, a, b);
-}
 
 /* Ids as "5 7 9". */
 static const char *
@@ -393,20 +320,6 @@ test_long(void **state)
     assert_int_equal(ids_of_run(v, "\xFF", 200000), 0);
     assert_int_equal(ids_of_run(v, "the ", 50000), 50000);
     vocab_close(v);
-}
-
-static int
-make_folder(void **state)
-{
-    strcpy(folder, "/tmp/jielong-test-XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int
-remove_folder(void **state)
-{
-    empty_folder(state);
-    return rmdir(folder);
 }
 
 int
