@@ -429,6 +429,20 @@ fetch_get(struct fetch *f, const char *url, uint64_t from, const char *etag,
 
 /* --- a session --- */
 
+/* Passwords in an address end up in messages and logs. */
+static bool
+has_user(const char *url)
+{
+    CURLU *u = curl_url();
+    char *user = NULL;
+    bool has = !u || curl_url_set(u, CURLUPART_URL, url, 0) != CURLUE_OK ||
+               curl_url_get(u, CURLUPART_USER, &user, 0) == CURLUE_OK;
+
+    curl_free(user);
+    curl_url_cleanup(u);
+    return has;
+}
+
 static void
 setup(struct fetch *f)
 {
@@ -467,6 +481,12 @@ fetch_new(const struct fetch_options *o, struct err *err)
         err_set(err, ERR_USAGE,
                 _("only https addresses are downloaded from, not \"%s\""),
                 o->home);
+        return NULL;
+    }
+    if (has_user(o->home)) {
+        err_set(err, ERR_USAGE, "%s",
+                _("HF_ENDPOINT is no address of a server, or has a name and a "
+                  "password in it; access tokens go into HF_TOKEN"));
         return NULL;
     }
     if (!global && curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
@@ -563,6 +583,8 @@ fetch_text(struct fetch *f, const char *url, size_t max, char **text,
     if (!m.v)
         m.v = xcalloc(1, 1);
     m.v[m.n] = '\0';
+    if (err)
+        err->kind = ERR_NONE; /* of the tries before */
     *text = m.v;
     *len = m.n;
     return true;

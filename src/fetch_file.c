@@ -419,6 +419,8 @@ fetch_file(struct fetch *f, const char *url, struct fetch_want *want,
               finish(&p, sha256, err);
 
     part_close(&p);
+    if (ok && err)
+        err->kind = ERR_NONE; /* of the tries before */
     return ok;
 }
 

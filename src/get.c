@@ -297,7 +297,8 @@ is_whole(const struct job *j)
         const char *pin = pins_find(&j->old, f->name);
         char sum[65];
 
-        if (!w.sha256[0] && pin)
+        if (!w.sha256[0] && pin &&
+            strcmp(j->old.revision, j->hub.revision) == 0)
             strcpy(w.sha256, pin);
         if (!fetch_file_there(&w, sum))
             return false;
@@ -351,8 +352,9 @@ describe(const struct job *j)
     fprintf(stderr, "%s %s\n", _("licence:"),
             licence(j) ? licence(j) : _("not stated"));
     fprintf(stderr, "%s %s%s\n", _("size:   "),
-            get_size_text(sum, size, sizeof size),
-            untold ? _(" at least") : "");
+            sum ? get_size_text(sum, size, sizeof size)
+                : _("not told by the hub"),
+            sum && untold ? _(" at least") : "");
     fprintf(stderr, "%s %s\n", _("goes to:"), j->final);
 }
 

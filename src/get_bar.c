@@ -68,18 +68,25 @@ draw(struct get_bar *b, const char *file, uint64_t at)
     int full = (int)(part * BAR_COLS);
 
     if (b->speed > 0) {
-        long s = (long)((double)(b->total - at) / b->speed + 0.5);
+        uint64_t rest = b->total > at ? b->total - at : 0;
+        long s = (long)((double)rest / b->speed + 0.5);
         char v[32];
 
         snprintf(speed, sizeof speed, "  %s/s",
                  get_size_text((uint64_t)b->speed, v, sizeof v));
         snprintf(left, sizeof left, "  %ld:%02ld", s / 60, s % 60);
     }
-    fprintf(stderr, "\r\033[K%3d %% ", (int)(part * 100));
-    for (int i = 0; i < BAR_COLS; i++)
-        fputs(i < full ? "▐" : "░", stderr);
-    fprintf(stderr, " %s/%s%s%s  %s", get_size_text(at, have, sizeof have),
-            get_size_text(b->total, all, sizeof all), speed, left, file);
+    fputs("\r\033[K", stderr);
+    if (b->total == 0) { /* nobody told how much it is */
+        fprintf(stderr, "%s%s  %s", get_size_text(at, have, sizeof have), speed,
+                file);
+    } else {
+        fprintf(stderr, "%3d %% ", (int)(part * 100));
+        for (int i = 0; i < BAR_COLS; i++)
+            fputs(i < full ? "▐" : "░", stderr);
+        fprintf(stderr, " %s/%s%s%s  %s", get_size_text(at, have, sizeof have),
+                get_size_text(b->total, all, sizeof all), speed, left, file);
+    }
     fflush(stderr);
     b->drawn = true;
 }
@@ -88,10 +95,12 @@ void
 get_bar_show(struct get_bar *b, const char *file, uint64_t at)
 {
     int64_t now = clock_ms();
-    uint64_t all = b->done + at < b->total ? b->done + at : b->total;
-    int tenth = b->total ? (int)(all * 10 / b->total) : 10;
+    uint64_t all = b->done + at;
+    int tenth = b->total ? (int)(all * 10 / b->total) : 0;
     char have[32], total[32];
 
+    if (b->total && all > b->total) /* some sizes were not told */
+        b->total = all;
     measure(b, all, now);
     if (b->terminal) {
         if (now - b->drawn_at >= FRAME_MS) {
