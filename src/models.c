@@ -99,8 +99,10 @@ is_listed(const struct model_rows *r, const char *name)
     return false;
 }
 
+/* path is taken over. */
 static void
-add(struct model_rows *r, const char *models, const char *name, bool in_box)
+add(struct model_rows *r, const char *models, const char *name, char *path,
+    bool in_box)
 {
     struct model_row *row;
 
@@ -108,7 +110,7 @@ add(struct model_rows *r, const char *models, const char *name, bool in_box)
     row = &r->v[r->n++];
     memset(row, 0, sizeof *row);
     row->name = xstrdup(name);
-    row->path = xasprintf("%s/%s", models, name);
+    row->path = path;
     row->in_box = in_box;
     row->ok = model_peek(row->path, &row->peek, &row->err);
     find_licence(row, models);
@@ -125,8 +127,9 @@ add_folder(struct model_rows *r, const char *models, bool in_box)
         char *path = xasprintf("%s/%s", models, name);
 
         if (is_model(path, name) && !is_listed(r, name))
-            add(r, models, name, in_box);
-        free(path);
+            add(r, models, name, path, in_box);
+        else
+            free(path);
         free(entry[i]);
     }
     if (n >= 0)
@@ -148,12 +151,19 @@ models_list(struct model_rows *r, const char *chosen)
     char *data = paths_data_home(), *own = xasprintf("%s/models", data);
     char *box = paths_shared("models");
     char *first = chosen ? paths_find_model(chosen) : paths_default_model();
+    bool found = false;
 
     memset(r, 0, sizeof *r);
     add_folder(r, own, false);
     add_folder(r, box, true);
-    for (size_t i = 0; first && i < r->n; i++)
+    for (size_t i = 0; first && i < r->n; i++) {
         r->v[i].is_default = same_file(first, r->v[i].path);
+        found |= r->v[i].is_default;
+    }
+    if (chosen && !found) { /* from elsewhere, or missing: that is told */
+        add(r, own, chosen, xstrdup(first), false);
+        r->v[r->n - 1].is_default = true;
+    }
     free(first);
     free(box);
     free(own);

@@ -25,7 +25,8 @@ struct model_rows {
 
 /* By name, the writer's own first. chosen: the model that the configuration
  * or -m names, or NULL. One of the writer's own hides one of the same name in
- * the box, as -m does. Ends in models_free(). */
+ * the box, as -m does; a chosen one that lies elsewhere is the last row. Ends
+ * in models_free(). */
 void models_list(struct model_rows *r, const char *chosen);
 void models_free(struct model_rows *r);
 /* "124 M" parameters, into buf, which is returned. */

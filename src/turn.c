@@ -473,6 +473,25 @@ turn_new(struct storyfile *f, struct gen *g)
 }
 
 void
+turn_set_gen(struct turn *t, struct gen *g)
+{
+    const struct model *m = gen_model(g);
+
+    turn_run_end(t, GEN_WHY_USER);
+    t->g = g;
+    t->hashed = false; /* of this model nothing is known or recorded yet */
+    t->bare_model = 0;
+    t->read_wanted = true;
+    t->read_serial = 0;
+    t->used_base = 0;
+    t->st.model_loaded = m != NULL;
+    t->st.model_failed = false;
+    t->st.window_size = m ? model_info(m)->n_pos : 0;
+    t->st.load_done = t->st.load_total = 0;
+    t->st.read_done = t->st.read_total = 0;
+}
+
+void
 turn_free(struct turn *t)
 {
     if (!t)

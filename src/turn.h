@@ -42,6 +42,10 @@ struct turn_status {
 
 /* f and g are borrowed. */
 struct turn *turn_new(struct storyfile *f, struct gen *g);
+/* Another model writes from now on: a run ends, what was written stays. g is
+ * a generator whose model is loaded and whose LOADED event was taken; the old
+ * one may be freed afterwards. Knobs, caret and story are as before. */
+void turn_set_gen(struct turn *t, struct gen *g);
 void turn_free(struct turn *t); /* stops a run, closes the open step */
 
 void turn_get_status(const struct turn *t, struct turn_status *out);

@@ -111,6 +111,20 @@ cmd_knobs(struct ui *ui)
 }
 
 static void
+cmd_models(struct ui *ui)
+{
+    if (ui->focus == FOCUS_MODELS) {
+        ui->focus = FOCUS_PAGE;
+    } else if (ui_room_for_drawers(ui)) {
+        models_open(ui);
+        ui->focus = FOCUS_MODELS;
+    } else {
+        ui_say(ui, SAY_WARN, "%s",
+               _("The list of models needs a window of 60 by 16 at least"));
+    }
+}
+
+static void
 cmd_help(struct ui *ui)
 {
     ui->focus = ui->focus == FOCUS_HELP ? FOCUS_PAGE : FOCUS_HELP;
@@ -345,6 +359,7 @@ const struct command commands[] = {
     { "redo", N_("redo what was undone"), N_("redo"), cmd_redo },
     { "knobs", N_("the knobs: temperature, length, ..."), N_("knobs"),
       cmd_knobs },
+    { "models", N_("choose the model that writes"), NULL, cmd_models },
     { "find", N_("find in the story"), N_("find"), cmd_find },
     { "find-next", N_("the next match"), NULL, cmd_find_next },
     { "find-prev", N_("the match before"), NULL, cmd_find_prev },

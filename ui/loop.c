@@ -173,13 +173,14 @@ step(struct loop *l)
 {
     struct ui *ui = l->ui;
     bool fetch = ui->now >= l->frame_due;
-    struct pollfd p[3] = {
+    struct pollfd p[4] = {
         { .fd = term_fd(ui->term), .events = POLLIN },
         { .fd = signals_fd(), .events = POLLIN },
         { .fd = fetch ? gen_fd(ui->gen) : -1, .events = POLLIN },
+        { .fd = models_fd(ui), .events = POLLIN },
     };
 
-    if (poll(p, 3, loop_timeout(l)) < 0 && errno != EINTR)
+    if (poll(p, 4, loop_timeout(l)) < 0 && errno != EINTR)
         l->dead = true;
     ui->now = clock_ms();
     take_signals(l);
@@ -189,6 +190,8 @@ step(struct loop *l)
     if (l->dead || ui->quit || l->status >= 0)
         return;
     take_tokens(l, (p[2].revents & POLLIN) != 0);
+    if (p[3].revents & POLLIN)
+        l->dirty |= models_poll(ui);
     lay_out(l);
     tick(l);
     signals_guard(ui->file);

@@ -35,6 +35,7 @@ static const struct view_ops *const views[FOCUS_COUNT] = {
     [FOCUS_PAGE] = &view_story,
     [FOCUS_KNOBS] = &view_knobs,
     [FOCUS_HELP] = &view_help,
+    [FOCUS_MODELS] = &view_models,
 };
 
 static int64_t
@@ -198,6 +199,7 @@ ui_finish(struct ui *ui)
         term_close(ui->term);
     layout_finish(&ui->layout);
     gen_free(ui->gen);
+    models_finish(ui);
     ask_finish(&ui->ask);
     free(ui->find.needle);
     while (ui->n_said > 0)
@@ -220,7 +222,7 @@ renew_generator(struct ui *ui)
     if (!ui->req)
         return;
     gen_free(ui->gen);
-    ui->gen = ui_new_generator(ui->req);
+    ui->gen = models_generator(ui);
 }
 
 static bool
@@ -317,11 +319,10 @@ draw_too_small(struct ui *ui, struct grid *g, int *cx, int *cy)
 static int
 drawer_rows(struct ui *ui, int free_rows)
 {
-    int n = 0;
+    bool open = ui->focus == FOCUS_KNOBS || ui->focus == FOCUS_MODELS;
+    int n = open ? views[ui->focus]->rows(ui) : 0;
 
-    if (ui->focus == FOCUS_KNOBS)
-        n = views[ui->focus]->rows(ui);
-    if (ui->focus == FOCUS_KNOBS && n == 0)
+    if (open && n == 0)
         ui->focus = FOCUS_PAGE;
     return n < free_rows - 3 ? n : free_rows - 3;
 }

@@ -11,6 +11,7 @@
 
 #include "engine/gen.h"
 #include "src/cli.h"
+#include "src/models.h"
 #include "src/storyfile.h"
 #include "src/turn.h"
 #include "ui/grid.h"
@@ -20,7 +21,7 @@
 #include "ui/term.h"
 #include "ui/view.h"
 
-enum focus { FOCUS_PAGE, FOCUS_KNOBS, FOCUS_HELP, FOCUS_COUNT };
+enum focus { FOCUS_PAGE, FOCUS_KNOBS, FOCUS_HELP, FOCUS_MODELS, FOCUS_COUNT };
 
 enum say_level { SAY_INFO, SAY_WARN };
 
@@ -63,6 +64,14 @@ struct ui {
     struct {
         int top, lines;
     } help;
+
+    struct {
+        struct model_rows list; /* as of the drawer's opening */
+        int row, top;
+        char *path;       /* chosen in this page, owned; NULL: req->model */
+        struct gen *next; /* loads, to take over; owned, or NULL */
+        char *next_path;  /* owned */
+    } models;
 
     struct said said[SAY_QUEUE];    /* the first is shown; a key drops it */
     int n_said;
@@ -130,6 +139,17 @@ size_t move_line_start(const struct ui *ui);
 size_t move_line_end(const struct ui *ui);
 size_t move_word(const struct text *t, size_t at, int dir);
 size_t move_clause(const struct text *t, size_t at, int dir);
+
+/* --- view_models.c --- */
+
+void models_open(struct ui *ui);   /* reads the list anew */
+void models_finish(struct ui *ui);
+/* Readable while a model that was chosen has something to tell; -1: none. */
+int models_fd(const struct ui *ui);
+/* Takes that. Returns true when something visible changed. */
+bool models_poll(struct ui *ui);
+/* A generator with the model of this page, for another turn. Given. */
+struct gen *models_generator(const struct ui *ui);
 
 /* --- find.c --- */
 

@@ -28,6 +28,7 @@ struct view_ops {
     const char *(*hints)(const struct ui *ui);
 };
 
-extern const struct view_ops view_story, view_knobs, view_help;
+extern const struct view_ops view_story, view_knobs, view_help,
+    view_models;
 
 #endif
