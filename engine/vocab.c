@@ -31,6 +31,7 @@ vocab_new(const struct tok_ops *ops)
     struct vocab *v = xcalloc(1, sizeof *v);
 
     v->ops = ops;
+    v->arena = mem_grow(NULL, &v->arena_cap, 1, 1); /* empty texts lie there */
     v->unk = v->pad = v->cls = v->sep = v->mask = v->bos = v->eos = -1;
     v->profile.begin = v->profile.newline = v->profile.end = -1;
     tok_config_init(&v->config);

@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
-"""Every test, in three builds; called by ./start test.
+"""Every test, in four builds; called by ./start test.
 
 release   gcc, all suites
 asan      clang, AddressSanitizer and UBSan, -Werror, all suites
 tsan      gcc, ThreadSanitizer, -Werror, the tests that have threads
+fuzz      clang, libFuzzer over the parsers (tests/fuzz), with both sanitizers,
+          each target for JIELONG_FUZZ_SECONDS (20) and as one test
 
 The last line is "N passed, N failed, N skipped", counted over the TAP lines
-of all builds. Arguments name single builds (release, asan, tsan).
+of all builds. Arguments name single builds (release, asan, tsan, fuzz).
 """
 
+import concurrent.futures
 import json
 import os
 import re
@@ -28,6 +31,9 @@ BUILDS = {
     "tsan": dict(dir="build/tsan", cc="gcc", setup=[
         "-Dtests=enabled", "-Dwerror=true", "-Dbuildtype=debugoptimized",
         "-Db_sanitize=thread"]),
+    "fuzz": dict(dir="build/fuzz", cc="clang", ninja="fuzz", setup=[
+        "-Dtests=enabled", "-Dwerror=true", "-Dbuildtype=debugoptimized",
+        "-Dfuzz=true", "-Db_sanitize=address,undefined", "-Db_lundef=false"]),
 }
 
 
@@ -52,7 +58,8 @@ def build(name, b):
     else:
         code = run(["meson", "configure", d, *b["setup"]], env, quiet=True)
     if code == 0:
-        code = run(["ninja", "-C", d], env)
+        code = run(["ninja", "-C", d] + ([b["ninja"]] if "ninja" in b else []),
+                   env)
     return code == 0
 
 
@@ -109,6 +116,51 @@ def count(path, code):
     return passed, failed, skipped
 
 
+def fuzz_targets():
+    d = os.path.join(ROOT, "build", "fuzz", "tests", "fuzz")
+    return sorted(f[5:] for f in os.listdir(d) if f.startswith("fuzz_")
+                  and "." not in f)
+
+
+def fuzz_one(target, seconds):
+    """Runs a target; returns whether it found nothing, and how much it did."""
+    base = os.path.join(ROOT, "build", "fuzz")
+    corpus = os.path.join(base, "corpus", target)
+    broken = os.path.join(base, "broken")
+    for d in (corpus, broken):
+        os.makedirs(d, exist_ok=True)
+    env = sanitizer_env(dict(os.environ))
+    env["ASAN_OPTIONS"] += ":allocator_may_return_null=1"
+    p = subprocess.run(
+        [os.path.join(base, "tests", "fuzz", "fuzz_" + target),
+         f"-max_total_time={max(1, round(seconds))}", "-max_len=16384",
+         "-rss_limit_mb=3000", "-timeout=10", "-print_final_stats=1",
+         f"-artifact_prefix={broken}/{target}-", corpus],
+        cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, errors="replace")
+    found = re.search(r"number_of_executed_units: *([0-9]+)", p.stdout)
+    if p.returncode != 0:
+        print(p.stdout[-6000:], flush=True)
+    return p.returncode == 0, int(found.group(1)) if found else 0
+
+
+def fuzz(targets, seconds, at_once):
+    """All targets from the seeds and what was learnt before; as test()."""
+    corpus = os.path.join(ROOT, "tests", "fuzz", "corpus.py")
+    if run([sys.executable, corpus,
+            os.path.join(ROOT, "build", "fuzz", "corpus")]) != 0:
+        return 0, len(targets), 0
+    passed = 0
+    with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+        jobs = [(t, pool.submit(fuzz_one, t, seconds)) for t in targets]
+        for t, job in jobs:
+            ok, n = job.result()
+            passed += ok
+            print(f"fuzz {t:16} {'OK' if ok else 'FAIL':5} {n} executions",
+                  flush=True)
+    return passed, len(targets) - passed, 0
+
+
 def main():
     names = sys.argv[1:] or list(BUILDS)
     for n in names:
@@ -123,7 +175,12 @@ def main():
             print(f"== {n}: the build failed", flush=True)
             total[1] += 1
             continue
-        result = test(n, BUILDS[n])
+        if n == "fuzz":
+            result = fuzz(fuzz_targets(), float(
+                os.environ.get("JIELONG_FUZZ_SECONDS", "20")),
+                max(1, os.cpu_count() or 1))
+        else:
+            result = test(n, BUILDS[n])
         print("== %s: %d passed, %d failed, %d skipped" % (n, *result),
               flush=True)
         total = [a + b for a, b in zip(total, result)]

@@ -515,7 +515,46 @@ def put_json(path, what):
         f.write("\n")
 
 
+def seeds(out):
+    """The smallest files of each kind, for the fuzz targets to start from."""
+    os.makedirs(out, exist_ok=True)
+    rng = np.random.default_rng(7)
+    old = [(m, k, getattr(m, k)) for m in (tiny, sys.modules[__name__])
+           for k in "VPDLHF"]
+    for m, k, _ in old:
+        setattr(m, k, {"V": 3, "P": 2, "D": 2, "L": 1, "H": 1, "F": 2}[k])
+    w = tiny.make_weights(rng)
+    write_zip(os.path.join(out, "torch_zip.bin"), w)
+    write_legacy(os.path.join(out, "torch_legacy.bin"), w)
+    with open(os.path.join(out, "pickle.bin"), "wb") as f:
+        f.write(pickled(state_dict(w, str)[0]) + pickle.dumps([1.5, None], 2))
+    tiny.write(os.path.join(out, "safetensors.bin"), w, "F16")
+    for packed in (False, True):
+        prefix = os.path.join(out, f"tf_index{packed:d}")
+        write_bundle(prefix, openai_names(w), packed=packed)
+        os.rename(prefix + ".index", prefix + ".bin")
+        os.unlink(prefix + ".data-00000-of-00001")
+    meta = {"general.architecture": "gpt2", "gpt2.context_length": 2,
+            "gpt2.embedding_length": 2, "gpt2.block_count": 1,
+            "gpt2.attention.head_count": 1,
+            "gpt2.attention.layer_norm_epsilon": 1e-5,
+            "tokenizer.ggml.pre": "gpt-2", "tokenizer.ggml.eos_token_id": 0}
+    bpe = {"tokenizer.ggml.model": "gpt2",
+           "tokenizer.ggml.tokens": ["<|endoftext|>", "a", "b", "ab", "<u>"],
+           "tokenizer.ggml.token_type": [3, 1, 1, 1, 4],
+           "tokenizer.ggml.merges": ["a b"]}
+    bert = {"tokenizer.ggml.model": "bert",
+            "tokenizer.ggml.tokens": ["[PAD]", "[UNK]", "\u2581a", "b"]}
+    t = {"token_embd.weight": (np.zeros((5, 32), np.float32), q8_0),
+         "output_norm.bias": (np.zeros(32, np.float32), f32)}
+    write_gguf(os.path.join(out, "gguf0.bin"), {**meta, **bpe}, t)
+    write_gguf(os.path.join(out, "gguf1.bin"), {**meta, **bert}, {})
+    for m, k, v in old:
+        setattr(m, k, v)
+
+
 def main(out):
+    seeds(os.path.join(out, "..", "..", "fuzz", "seeds"))
     w = tiny.make_weights(np.random.default_rng(20190214))
     rng = np.random.default_rng(20191109)
     for d in ("zip", "legacy", "openai", "grover", "gpt1", "gguf"):

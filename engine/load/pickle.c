@@ -324,14 +324,17 @@ static bool
 rebuild_tensor(struct run *x, const struct pickle_value *args)
 {
     struct pickle *p = x->p;
-    const uint32_t *a = p->item + args->first;
+    const uint32_t *a;
     struct pickle_tensor t = { 0 };
     struct pickle_value v = { .type = PK_TENSOR };
     uint32_t n_stride, i;
     uint64_t reach, step, numel;
     bool empty = false;
 
-    if (args->n < 4 || val(x, a[0])->type != PK_STORAGE)
+    if (args->n < 4)
+        return refuse(x, "a tensor without its storage");
+    a = p->item + args->first;
+    if (val(x, a[0])->type != PK_STORAGE)
         return refuse(x, "a tensor without its storage");
     t.storage = (uint32_t)val(x, a[0])->u.i;
     if (!as_u64(x, a[1], &t.offset) || !sizes(x, a[2], t.dim, &t.rank) ||
