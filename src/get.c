@@ -28,6 +28,7 @@
 #include "src/get_bar.h"
 #include "src/hub.h"
 #include "src/i18n.h"
+#include "src/models.h"
 #include "src/paths.h"
 #include "src/pins.h"
 
@@ -36,6 +37,7 @@
 #define SPARE         ((uint64_t)16 << 20) /* disk that stays free */
 #define STALL_SECONDS 60
 #define PAUSE_MS      1000
+#define LICENCE_COLS  11
 #define CARD          "README.md" /* may change without changing the model */
 
 struct job {
@@ -92,8 +94,11 @@ list_known(void)
     for (size_t i = 0; i < hub_n_known; i++) {
         const struct hub_known *k = &hub_known[i];
 
-        printf("  %-36s %5u MB  %-11s %s\n", strchr(k->repo, '/') + 1, k->mb,
-               k->licence ? k->licence : _("not stated"), _(k->about));
+        const char *licence = k->licence ? k->licence : _("not stated");
+
+        printf("  %-36s %5u MB  %s%*s %s\n", strchr(k->repo, '/') + 1, k->mb,
+               licence, LICENCE_COLS - models_text_cols(licence), "",
+               _(k->about));
     }
 }
 

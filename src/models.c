@@ -184,7 +184,9 @@ models_free(struct model_rows *r)
 const char *
 models_params_text(size_t n, char *buf, size_t cap)
 {
-    if (n < 10000000)
+    if (n < 100000)
+        snprintf(buf, cap, "%.1f k", (double)n / 1e3);
+    else if (n < 10000000)
         snprintf(buf, cap, "%.1f M", (double)n / 1e6);
     else if (n < 1000000000)
         snprintf(buf, cap, "%.0f M", (double)n / 1e6);
@@ -195,8 +197,8 @@ models_params_text(size_t n, char *buf, size_t cap)
 
 /* --- the table --- */
 
-static int
-text_cols(const char *s)
+int
+models_text_cols(const char *s)
 {
     size_t len = strlen(s), at = 0;
     int cols = 0;
@@ -243,9 +245,8 @@ print_row(const struct cells *row, const int widths[COLUMNS])
 {
     for (int k = 0; k < COLUMNS; k++) {
         fputs(row->c[k], stdout);
-        for (int n = text_cols(row->c[k]); k + 1 < COLUMNS && n < widths[k] + 2;
-             n++)
-            putchar(' ');
+        if (k + 1 < COLUMNS)
+            printf("%*s", widths[k] + 2 - models_text_cols(row->c[k]), "");
     }
     putchar('\n');
 }
@@ -266,7 +267,7 @@ print_table(const struct model_rows *r)
         fill(&rows[i + 1], &r->v[i]);
     for (size_t i = 0; i <= r->n; i++)
         for (int k = 0; k < COLUMNS; k++) {
-            int cols = text_cols(rows[i].c[k]);
+            int cols = models_text_cols(rows[i].c[k]);
 
             widths[k] = cols > widths[k] ? cols : widths[k];
         }

@@ -32,4 +32,7 @@ void models_free(struct model_rows *r);
 /* "124 M" parameters, into buf, which is returned. */
 const char *models_params_text(size_t n, char *buf, size_t cap);
 
+/* Columns of a text on a terminal. */
+int models_text_cols(const char *s);
+
 #endif

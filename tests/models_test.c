@@ -128,6 +128,11 @@ test_list(void **state)
     assert_string_equal(t->peek.info.type, "f32");
     assert_string_equal(t->peek.vocab_kind, "wordpiece");
     assert_int_equal(t->peek.file_bytes, 38616);
+    assert_string_equal(models_params_text(9640, (char[16]){ 0 }, 16), "9.6 k");
+    assert_string_equal(models_params_text(6541312, (char[16]){ 0 }, 16),
+                        "6.5 M");
+    assert_string_equal(models_params_text(1557611200, (char[16]){ 0 }, 16),
+                        "1.6 B");
     t = find_row(&r, "torn");
     assert_non_null(t);
     assert_false(t->ok || t->is_default);
