@@ -4,7 +4,8 @@
  * Only https, also after a redirect (they are followed by hand: ten at most);
  * the certificate is always verified; the token goes to the server that was
  * named as home and to no other. Nothing here runs unless a command of the
- * writer asked for it. One thread, one owner; the calls wait.
+ * writer asked for it. One thread, one owner; the calls wait. SIGPIPE must be
+ * ignored: a server may hang up while something is sent to it.
  */
 #ifndef JIELONG_FETCH_H
 #define JIELONG_FETCH_H

@@ -54,7 +54,8 @@ struct job {
     struct pins old;  /* of the model that is there; repo NULL: none */
     struct pins pins; /* of the one that comes */
     struct get_bar bar;
-    const char *file; /* under way */
+    const char *file; /* under way, or NULL */
+    uint64_t file_done;
     int lock;
 };
 
@@ -76,12 +77,7 @@ watch_signals(void)
     sigaction(SIGINT, &sa, NULL);
     sigaction(SIGTERM, &sa, NULL);
     sigaction(SIGHUP, &sa, NULL);
-}
-
-static bool
-tick(void *ud)
-{
-    return !interrupted;
+    signal(SIGPIPE, SIG_IGN); /* a server that hangs up */
 }
 
 /* --- what is asked for --- */
@@ -171,6 +167,17 @@ settle(struct job *j)
 
 /* --- the hub --- */
 
+/* The bar goes on while nothing comes: its speed falls. */
+static bool
+tick(void *ud)
+{
+    struct job *j = ud;
+
+    if (j->file)
+        get_bar_show(&j->bar, j->file, j->file_done);
+    return !interrupted;
+}
+
 static unsigned
 setting(const char *name, unsigned normal, unsigned max)
 {
@@ -201,6 +208,7 @@ open_fetch(struct job *j, struct err *err)
         .stall_seconds = setting("JIELONG_STALL_SECONDS", STALL_SECONDS, 3600),
         .pause_ms = setting("JIELONG_RETRY_MS", PAUSE_MS, 60000),
         .tick = tick,
+        .ud = j,
     };
 
     j->fetch = fetch_new(&o, err);
@@ -443,6 +451,7 @@ on_progress(void *ud, uint64_t done)
 {
     struct job *j = ud;
 
+    j->file_done = done;
     get_bar_show(&j->bar, j->file, done);
 }
 
@@ -454,6 +463,7 @@ get_one(struct job *j, const struct hub_file *f, struct err *err)
     bool ok;
 
     j->file = f->name;
+    j->file_done = 0;
     w.progress = on_progress;
     w.ud = j;
     if (!fetch_file_there(&w, sum)) {
@@ -468,6 +478,7 @@ get_one(struct job *j, const struct hub_file *f, struct err *err)
     if (is_pinned_otherwise(j, f->name, sum))
         return alarm_changed(j, f->name, err);
     pins_add(&j->pins, f->name, sum);
+    j->file = NULL;
     get_bar_add(&j->bar, file_size(j->incoming, f->name, ""));
     return true;
 }

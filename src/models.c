@@ -186,6 +186,8 @@ models_params_text(size_t n, char *buf, size_t cap)
 {
     if (n < 100000)
         snprintf(buf, cap, "%.1f k", (double)n / 1e3);
+    else if (n < 1000000)
+        snprintf(buf, cap, "%.0f k", (double)n / 1e3);
     else if (n < 10000000)
         snprintf(buf, cap, "%.1f M", (double)n / 1e6);
     else if (n < 1000000000)

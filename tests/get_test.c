@@ -26,6 +26,7 @@
 #include "src/gitblob.h"
 #include "src/hub.h"
 #include "src/pins.h"
+#include "tests/pty.h"
 #include "tests/tiny_models.h"
 
 #define VICTIM "model.safetensors"
@@ -53,7 +54,7 @@ start_server(void **state)
     int in[2], out[2];
     char line[128] = "", *script = beside_data("../https_server.py");
     char *tls = beside_data("tls"), *path;
-    ssize_t n;
+    ssize_t n = 0;
 
     dir = scratch_make();
     log_path = xasprintf("%s/log", dir);
@@ -74,7 +75,10 @@ start_server(void **state)
     close(in[0]);
     close(out[1]);
     server.in = in[1];
-    n = read(out[0], line, sizeof line - 1);
+    for (size_t at = 0; at < sizeof line - 1 && !strchr(line, '\n');
+         at += (size_t)n)
+        if ((n = read(out[0], line + at, sizeof line - 1 - at)) <= 0)
+            break;
     close(out[0]);
     free(script);
     free(tls);
@@ -580,6 +584,61 @@ test_words(void **state)
     }
 }
 
+/* --- on a terminal --- */
+
+static struct pty *
+on_terminal(const char *home, const char *at)
+{
+    const char *argv[] = { getenv("JIELONG_TEST_PROGRAM"), "get", "--lang",
+                           "en", "o/tiny", NULL };
+    char *data = xasprintf("XDG_DATA_HOME=%s", home);
+    char *hub = xasprintf("HF_ENDPOINT=%s", at);
+    char *trust = xasprintf("SSL_CERT_FILE=%s", ca);
+    const char *env[] = { data,       hub,          trust, "CURL_CA_BUNDLE",
+                          "HF_TOKEN", "NO_PROXY=*", NULL };
+    struct pty *p = pty_start(argv, 100, 24, env);
+
+    free(data);
+    free(hub);
+    free(trust);
+    return p;
+}
+
+static void
+test_terminal(void **state)
+{
+    char *home = new_home(), *at = endpoint("stall.9000");
+    struct pty *p = on_terminal(home, at);
+
+    assert_true(pty_wait_text(p, "Download it? [y/N]"));
+    assert_true(pty_shows(p, "licence: mit"));
+    assert_true(pty_shows(p, "39.1 kB"));
+    assert_true(pty_send(p, "n\n"));
+    assert_true(pty_wait_text(p, "nothing was downloaded"));
+    assert_int_equal(pty_end(p), 1);
+    pty_free(p);
+    assert_false(has(home, ".incoming-tiny/config.json"));
+
+    p = on_terminal(home, at);
+    assert_true(pty_wait_text(p, "[y/N]"));
+    assert_true(pty_send(p, "y\n"));
+    assert_true(pty_wait_text(p, " 24 % ▐▐▐▐░"));
+    assert_true(pty_send(p, "\003"));
+    assert_true(pty_wait_text(p, "goes on from here"));
+    assert_int_equal(pty_end(p), 130);
+    pty_free(p);
+
+    p = on_terminal(home, at);
+    assert_true(pty_wait_text(p, "[y/N]"));
+    assert_true(pty_send(p, "y\n"));
+    assert_true(pty_wait_text(p, "jielong -m tiny"));
+    assert_int_equal(pty_end(p), 0);
+    pty_free(p);
+    assert_whole(home);
+    free(at);
+    free(home);
+}
+
 /* --- by the function itself --- */
 
 static bool
@@ -754,6 +813,7 @@ main(void)
         cmocka_unit_test(test_token),
         cmocka_unit_test(test_again_and_repair),
         cmocka_unit_test(test_changed_later),
+        cmocka_unit_test(test_terminal),
         cmocka_unit_test(test_every_place),
     };
 
