@@ -23,6 +23,7 @@
 #define ALIGN       16 /* floats: parts begin at whole cache lines */
 #define THREADS_MAX 8  /* more only queue up at the memory */
 #define SPARE       ((uint64_t)32 << 20)
+#define AHEAD       16 /* runs that the kernel is told of before they come */
 
 struct job {
     size_t tensor, from, to; /* rows */
@@ -205,6 +206,17 @@ fail(struct fill *f, const struct err *err)
     atomic_store(&f->stop, true);
 }
 
+/* Two threads that read by turns look like no sequence to the kernel, which
+ * then reads nothing in advance: so it is told. */
+static void
+announce(const struct fill *f, size_t chunk)
+{
+    const struct job *j = &f->job[chunk];
+
+    if (chunk < f->n)
+        weights_announce(f->s, j->tensor, j->from, j->to);
+}
+
 static void
 run_job(void *ud, int chunk, int thread)
 {
@@ -215,6 +227,7 @@ run_job(void *ud, int chunk, int thread)
 
     if (atomic_load(&f->stop))
         return;
+    announce(f, (size_t)chunk + AHEAD);
     if (!weights_read_rows(f->s, j->tensor, j->from, j->to, j->transposed,
                            j->out, &err)) {
         fail(f, &err);
@@ -259,6 +272,8 @@ run_all(struct fill *f, struct err *err)
         pool_free(pool);
         pool = pool_new(THREADS_MAX);
     }
+    for (size_t i = 0; i < AHEAD; i++)
+        announce(f, i);
     pool_run(pool, (int)f->n, run_job, f);
     pool_free(pool);
     pthread_mutex_destroy(&f->lock);

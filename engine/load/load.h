@@ -110,6 +110,9 @@ bool weights_read_f32_t(const struct weights_source *s, size_t i, float *out,
 size_t weights_rows(const struct weights_source *s, size_t i);
 bool weights_read_rows(const struct weights_source *s, size_t i, size_t from,
                        size_t to, bool transposed, float *out, struct err *err);
+/* Tells the kernel that these rows will be read soon. */
+void weights_announce(const struct weights_source *s, size_t i, size_t from,
+                      size_t to);
 /* Do two tensors hold the same numbers? Shapes are compared too. */
 bool weights_equal(const struct weights_source *s, size_t i, size_t j,
                    bool *equal, struct err *err);

@@ -5,6 +5,7 @@
  * transposed in tiles whose rows are whole cache lines. A tensor may be
  * strided (a torch view): it is then gathered element by element.
  */
+#include <fcntl.h>
 #include <string.h>
 
 #include "engine/base/file.h"
@@ -217,6 +218,21 @@ weights_rows(const struct weights_source *s, size_t i)
 
     /* Strided ones are read in one go: their rows overlap in the file. */
     return e->rank > 0 && is_contiguous(e) ? (size_t)e->dim[0] : 1;
+}
+
+/* Piece by piece: of a longer one the kernel takes the beginning only. */
+void
+weights_announce(const struct weights_source *s, size_t i, size_t from,
+                 size_t to)
+{
+    const struct tensor_entry *e = &s->table.v[i];
+    uint64_t row = e->bytes / weights_rows(s, i);
+    uint64_t at = e->offset + from * row, end = e->offset + to * row;
+
+    for (; at < end; at += PIECE_BYTES)
+        posix_fadvise(s->fds[e->file], (off_t)at,
+                      (off_t)(end - at < PIECE_BYTES ? end - at : PIECE_BYTES),
+                      POSIX_FADV_WILLNEED);
 }
 
 bool
