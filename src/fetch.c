@@ -337,8 +337,9 @@ curl_failed(struct hop *h, CURLcode code, const char *url)
                       _("the file of trusted authorities cannot be read"), why);
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_RESOLVE_PROXY:
-        return failed(h->err, _("the server is not found; is there a network? "
-                                "(a mirror can be named in HF_ENDPOINT)"),
+        return failed(h->err,
+                      _("the server is not found; is there a network? "
+                        "(a mirror can be named in HF_ENDPOINT)"),
                       why);
     case CURLE_URL_MALFORMAT:
     case CURLE_UNSUPPORTED_PROTOCOL:

@@ -20,12 +20,12 @@
 
 struct fetch;
 
-struct fetch_options {          /* texts are borrowed till fetch_free() */
-    const char *home;           /* "https://host[:port]..." of the endpoint */
-    const char *token;          /* for home only; NULL: none */
-    const char *ca_file;        /* PEM; NULL: the system's authorities */
-    unsigned stall_seconds;     /* below FETCH_STALL_RATE for so long: given up */
-    unsigned pause_ms;          /* before the second try; doubles */
+struct fetch_options {      /* texts are borrowed till fetch_free() */
+    const char *home;       /* "https://host[:port]..." of the endpoint */
+    const char *token;      /* for home only; NULL: none */
+    const char *ca_file;    /* PEM; NULL: the system's authorities */
+    unsigned stall_seconds; /* below FETCH_STALL_RATE for so long: given up */
+    unsigned pause_ms;      /* before the second try; doubles */
     /* Called at least once a second, also while nothing comes; false ends
      * the transfer (ERR_CANCELLED). May be NULL. */
     bool (*tick)(void *ud);
@@ -37,8 +37,8 @@ struct fetch_reply { /* what the last server said, before its body */
     int status;      /* 200, 206 or 416 */
     uint64_t length; /* of the body that follows, or FETCH_UNKNOWN */
     uint64_t first, last, total; /* Content-Range of a 206, or FETCH_UNKNOWN */
-    char etag[200];      /* as sent, with its quotes; "" none */
-    char linked[65];     /* X-Linked-Etag of home, if it is a SHA-256; or "" */
+    char etag[200];              /* as sent, with its quotes; "" none */
+    char linked[65];      /* X-Linked-Etag of home, if it is a SHA-256; or "" */
     uint64_t linked_size; /* X-Linked-Size of home, or FETCH_UNKNOWN */
 };
 

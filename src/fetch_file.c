@@ -23,11 +23,11 @@
 #include "src/gitblob.h"
 #include "src/i18n.h"
 
-#define PIECE       ((size_t)1 << 20)
-#define NOTE_MAX    ((size_t)64 << 10)
-#define TRIES_MAX   3  /* in a row that brought nothing */
+#define PIECE        ((size_t)1 << 20)
+#define NOTE_MAX     ((size_t)64 << 10)
+#define TRIES_MAX    3 /* in a row that brought nothing */
 #define RESTARTS_MAX 3 /* a server that never gives the part asked for */
-#define GAIN        ((uint64_t)64 << 10) /* less is followed by a pause */
+#define GAIN         ((uint64_t)64 << 10) /* less is followed by a pause */
 
 struct part {
     struct fetch_want *want;
@@ -415,8 +415,8 @@ fetch_file(struct fetch *f, const char *url, struct fetch_want *want,
         .note = xasprintf("%s/%s.part.json", want->dir, want->name),
         .final = xasprintf("%s/%s", want->dir, want->name),
     };
-    bool ok = part_open(&p, err) && download(f, &p, err) &&
-              finish(&p, sha256, err);
+    bool ok =
+        part_open(&p, err) && download(f, &p, err) && finish(&p, sha256, err);
 
     part_close(&p);
     if (ok && err)

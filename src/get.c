@@ -32,8 +32,8 @@
 #include "src/paths.h"
 #include "src/pins.h"
 
-#define LIST_MAX      ((size_t)16 << 20) /* the hub's list of files */
-#define UNTOLD_MAX    ((uint64_t)1 << 30) /* room kept for an unknown size */
+#define LIST_MAX      ((size_t)16 << 20)   /* the hub's list of files */
+#define UNTOLD_MAX    ((uint64_t)1 << 30)  /* room kept for an unknown size */
 #define SPARE         ((uint64_t)16 << 20) /* disk that stays free */
 #define STALL_SECONDS 60
 #define PAUSE_MS      1000
@@ -44,8 +44,8 @@ struct job {
     const char *name; /* as it was asked for */
     const char *as;   /* --as, or NULL */
     bool yes;
-    char *repo;       /* OWNER/NAME */
-    char *folder;     /* its name in the models folder */
+    char *repo;                    /* OWNER/NAME */
+    char *folder;                  /* its name in the models folder */
     const struct hub_known *known; /* or NULL */
     const char *endpoint;
     char *models, *incoming, *final; /* paths */
@@ -394,9 +394,8 @@ file_size(const char *dir, const char *name, const char *end)
 {
     char *path = xasprintf("%s/%s%s", dir, name, end);
     struct stat st;
-    uint64_t n = lstat(path, &st) == 0 && S_ISREG(st.st_mode)
-                     ? (uint64_t)st.st_size
-                     : 0;
+    uint64_t n =
+        lstat(path, &st) == 0 && S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
 
     free(path);
     return n;
@@ -422,9 +421,8 @@ check_room(const struct job *j, struct err *err)
         return true; /* then writing will tell */
     room = (uint64_t)fs.f_bavail * fs.f_frsize;
     return need <= room ||
-           err_set(err, ERR_FAILED,
-                   _("%s has room for %s, and %s are needed"), j->models,
-                   get_size_text(room, a, sizeof a),
+           err_set(err, ERR_FAILED, _("%s has room for %s, and %s are needed"),
+                   j->models, get_size_text(room, a, sizeof a),
                    get_size_text(need, b, sizeof b));
 }
 
@@ -435,7 +433,8 @@ prepare(struct job *j, struct err *err)
 {
     if (!file_make_dirs(j->incoming, err))
         return false;
-    j->lock = open(j->incoming, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    j->lock =
+        open(j->incoming, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (j->lock < 0)
         return err_errno(err, ERR_FAILED, errno, _("%s cannot be opened"),
                          j->incoming);
@@ -488,8 +487,7 @@ get_all(struct job *j, struct err *err)
 {
     bool untold, ok = true;
 
-    pins_init(&j->pins, j->repo, j->hub.revision,
-              licence(j) ? licence(j) : "");
+    pins_init(&j->pins, j->repo, j->hub.revision, licence(j) ? licence(j) : "");
     get_bar_init(&j->bar, total_size(j, &untold));
     for (size_t i = 0; ok && i < j->hub.n; i++)
         ok = get_one(j, &j->hub.files[i], err);

@@ -11,8 +11,8 @@ struct get_bar {
     uint64_t total; /* bytes of all files */
     uint64_t done;  /* of files that are there */
     bool terminal;
-    bool drawn;     /* a line stands there that is not ended */
-    int tenth;      /* last one told */
+    bool drawn;       /* a line stands there that is not ended */
+    int tenth;        /* last one told */
     int64_t drawn_at; /* ms */
     /* speed: bytes that came since `since`, over the last seconds */
     int64_t since;

@@ -38,8 +38,8 @@ struct hub_file {
 };
 
 struct hub_model {
-    char revision[65]; /* the commit; "main" when the list does not say */
-    char licence[64];  /* "" when the list does not say */
+    char revision[65];      /* the commit; "main" when the list does not say */
+    char licence[64];       /* "" when the list does not say */
     struct hub_file *files; /* those that jielong needs, chosen; owned */
     size_t n;
 };

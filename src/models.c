@@ -38,8 +38,7 @@ licence_of_card(const char *text, char *out, size_t cap)
             skip = 8 + strspn(line + 8, " \t\"'");
             if (skip < n)
                 snprintf(out, cap, "%.*s",
-                         (int)strcspn(line + skip, " \t\r\n\"'#"),
-                         line + skip);
+                         (int)strcspn(line + skip, " \t\r\n\"'#"), line + skip);
             if (!hub_is_plain(out))
                 out[0] = '\0'; /* nothing for a terminal to obey */
             return;
@@ -86,8 +85,7 @@ is_model(const char *path, const char *name)
 
     if (name[0] == '.' || stat(path, &st) != 0)
         return false;
-    return S_ISDIR(st.st_mode) ||
-           (n > 5 && strcmp(name + n - 5, ".gguf") == 0);
+    return S_ISDIR(st.st_mode) || (n > 5 && strcmp(name + n - 5, ".gguf") == 0);
 }
 
 static bool
@@ -257,7 +255,7 @@ static void
 print_table(const struct model_rows *r)
 {
     const char *const heads[COLUMNS] = {
-        N_("  name"), N_("network"), N_("parameters"), N_("size"),
+        N_("  name"), N_("network"),    N_("parameters"), N_("size"),
         N_("type"),   N_("vocabulary"), N_("licence"),
     };
     struct cells *rows = xcalloc(r->n + 1, sizeof *rows);
@@ -286,9 +284,9 @@ static void
 print_json(const struct model_row *r)
 {
     const struct model_info *i = &r->peek.info;
-    json_t *o = json_pack("{s:s, s:s, s:b, s:b, s:b}", "name", r->name, "path",
-                          r->path, "default", r->is_default, "in_box",
-                          r->in_box, "ok", r->ok);
+    json_t *o =
+        json_pack("{s:s, s:s, s:b, s:b, s:b}", "name", r->name, "path", r->path,
+                  "default", r->is_default, "in_box", r->in_box, "ok", r->ok);
     char *text;
 
     if (!o) /* a name that is no UTF-8 cannot be JSON */

@@ -15,7 +15,7 @@ struct model_row {
     bool ok;           /* peek is filled; else err says what is wrong */
     struct model_peek peek;
     struct err err;
-    char licence[64];  /* "" when nobody says */
+    char licence[64]; /* "" when nobody says */
 };
 
 struct model_rows {

@@ -73,8 +73,7 @@ read_comment(struct pins *p, const char *line)
 }
 
 bool
-pins_read(struct pins *p, const char *models, const char *name,
-          struct err *err)
+pins_read(struct pins *p, const char *models, const char *name, struct err *err)
 {
     char *path = pins_path(models, name), *text, *rest, *line;
     size_t len;

@@ -33,7 +33,7 @@
 
 static struct {
     pid_t pid;
-    int in; /* closed: it ends */
+    int in;                          /* closed: it ends */
     int good, expired, other, alone; /* ports */
 } server;
 static char *dir, *ca, *log_path, *good_bytes;
@@ -248,7 +248,7 @@ static const struct {
     const char *fault, *said; /* said NULL: anything */
 } arrives[] = {
     { "none", "tiny is here" },
-    { "drop1.0", NULL },         /* broken before the first byte */
+    { "drop1.0", NULL }, /* broken before the first byte */
     { "drop1.1", NULL },
     { "drop1.20000", NULL },
     { "drop.9000", NULL },       /* again and again */
@@ -271,17 +271,17 @@ test_arrives(void **state)
 {
     for (size_t i = 0; i < sizeof arrives / sizeof *arrives; i++) {
         char *home = new_home();
-        struct result r = run((struct setup){ .fault = arrives[i].fault,
-                                              .home = home });
+        struct result r =
+            run((struct setup){ .fault = arrives[i].fault, .home = home });
 
         if (r.status != 0)
             fail_msg("%s: %d: %s", arrives[i].fault, r.status, r.err);
         if (arrives[i].said && !strstr(r.err, arrives[i].said))
             fail_msg("%s: %s", arrives[i].fault, r.err);
         assert_non_null(strstr(r.err, "licence: mit"));
-        assert_non_null(
-            strstr(r.err, strcmp(arrives[i].fault, "bare") ? "100 %"
-                                                           : "not told"));
+        assert_non_null(strstr(r.err, strcmp(arrives[i].fault, "bare")
+                                          ? "100 %"
+                                          : "not told"));
         assert_whole(home);
         free(home);
     }
@@ -327,8 +327,8 @@ test_fails(void **state)
 {
     for (size_t i = 0; i < sizeof fails / sizeof *fails; i++) {
         char *home = new_home();
-        struct result r = run((struct setup){ .fault = fails[i].fault,
-                                              .home = home });
+        struct result r =
+            run((struct setup){ .fault = fails[i].fault, .home = home });
 
         if (r.status != fails[i].status || !strstr(r.err, fails[i].said))
             fail_msg("%s: %d: %s", fails[i].fault, r.status, r.err);
@@ -420,9 +420,8 @@ test_foreign_part(void **state)
         scratch_put(in, VICTIM ".part.json", notes[i], strlen(notes[i]));
         scratch_put(in, "config.json", "{}", 2);
         scratch_put(in, "stranger", "x", 1);
-        assert_int_equal(run((struct setup){ .fault = "none", .home = home })
-                             .status,
-                         0);
+        assert_int_equal(
+            run((struct setup){ .fault = "none", .home = home }).status, 0);
         assert_whole(home);
         assert_false(has(home, "tiny/stranger"));
         free(in);
@@ -589,8 +588,9 @@ test_words(void **state)
 static struct pty *
 on_terminal(const char *home, const char *at)
 {
-    const char *argv[] = { getenv("JIELONG_TEST_PROGRAM"), "get", "--lang",
-                           "en", "o/tiny", NULL };
+    const char *argv[] = {
+        getenv("JIELONG_TEST_PROGRAM"), "get", "--lang", "en", "o/tiny", NULL
+    };
     char *data = xasprintf("XDG_DATA_HOME=%s", home);
     char *hub = xasprintf("HF_ENDPOINT=%s", at);
     char *trust = xasprintf("SSL_CERT_FILE=%s", ca);
@@ -716,9 +716,11 @@ test_lists(void **state)
           "vocab.json pytorch_model-00001-of-00002.bin "
           "pytorch_model-00002-of-00002.bin pytorch_model.bin.index.json" },
         { "vocab.json model-00001-of-00002.safetensors "
-          "model.safetensors.index.json", NULL },
+          "model.safetensors.index.json",
+          NULL },
         { "vocab.json model-00001-of-00002.safetensors pytorch_model.bin "
-          "model.safetensors.index.json", "vocab.json pytorch_model.bin" },
+          "model.safetensors.index.json",
+          "vocab.json pytorch_model.bin" },
         { "a.gguf", "a.gguf" },
         { "a.gguf b.gguf", NULL },
         { "../a.gguf", NULL },
@@ -765,7 +767,8 @@ test_odd_list(void **state)
     static const char text[] =
         "{\"sha\":\"../x\",\"tags\":[1,\"license:gpl\"],\"cardData\":[],"
         "\"siblings\":[7,{\"rfilename\":\"vocab.txt\",\"size\":-1,"
-        "\"blobId\":\"XY\"},{\"rfilename\":\"model.safetensors\",\"size\":\"9\","
+        "\"blobId\":\"XY\"},{\"rfilename\":\"model.safetensors\",\"size\":"
+        "\"9\","
         "\"lfs\":{\"sha256\":5,\"size\":99999999999999999}}]}";
     struct hub_model m;
     struct err err = { 0 };

@@ -207,9 +207,10 @@ static void
 add_state(struct row *r, const struct ui *ui)
 {
     struct segment *s = add(r, "", 99, STYLE_STATUS);
-    const char *place = ui->focus == FOCUS_KNOBS  ? _("knobs")
-                        : ui->focus == FOCUS_HELP ? _("Help")
-                                                  : "";
+    const char *place = ui->focus == FOCUS_KNOBS    ? _("knobs")
+                        : ui->focus == FOCUS_HELP   ? _("Help")
+                        : ui->focus == FOCUS_MODELS ? _("Models")
+                                                    : "";
     int n =
         snprintf(s->text, sizeof s->text, "%s%s", place, *place ? "  " : "");
 

@@ -16,10 +16,10 @@
 
 #include "ui/ui_state.h"
 
-#define ROWS_MAX 10 /* with the heading */
-#define NAME_AT  5  /* columns */
+#define ROWS_MAX      10 /* with the heading */
+#define NAME_AT       5  /* columns */
 #define NAME_MAX_COLS 36
-#define GAP      2
+#define GAP           2
 
 static bool
 same_file(const char *a, const char *b)
@@ -78,6 +78,7 @@ take_over(struct ui *ui)
     const char *name = model_info(gen_model(ui->models.next))->name;
 
     turn_set_gen(ui->turn, ui->models.next);
+    ui->was_running = false; /* what ended a run is said in the sentence below */
     gen_free(ui->gen);
     ui->gen = ui->models.next;
     free(ui->models.path);
@@ -212,8 +213,7 @@ static void
 models_draw(struct ui *ui, struct grid *g, int y, int rows, int *cx, int *cy)
 {
     int shown = rows - 1, n = (int)ui->models.list.n;
-    const char *none =
-        _("No model is here; jielong get NAME downloads one");
+    const char *none = _("No model is here; jielong get NAME downloads one");
 
     if (ui->models.row < ui->models.top)
         ui->models.top = ui->models.row;
