@@ -141,15 +141,15 @@ look(struct storyfile *f)
     case JOURNAL_FINE: break;
     case JOURNAL_SLOW:
         f->state = STORYFILE_FAILING;
-        text = xasprintf(_("The disk does not answer; the text is kept in "
-                           "memory until it does (%s)"),
+        text = xasprintf(_("not saved: the disk does not answer; the text is "
+                           "kept in memory until it does (%s)"),
                          path);
         break;
     case JOURNAL_WAITING:
         f->state = STORYFILE_FAILING;
-        text = xasprintf(_("%s cannot be written (%s); the text is kept in "
-                           "memory and the write is tried again each second"),
-                         path, strerror(journal_error(f->journal)));
+        text = xasprintf(_("not saved (%s), tried again each second; the text "
+                           "is kept in memory: %s"),
+                         strerror(journal_error(f->journal)), path);
         break;
     }
     if (!text && f->foreign && f->state == STORYFILE_OK)
@@ -593,24 +593,56 @@ storyfile_emergency(struct storyfile *f)
     journal_emergency(f->journal);
 }
 
+/* Does every line end in CR LF? */
+static bool
+ends_lines_with_crlf(const char *s, size_t len)
+{
+    size_t n = 0;
+    for (const char *p = s; (p = memchr(p, '\n', len - (size_t)(p - s)));
+         p++, n++)
+        if (p == s || p[-1] != '\r')
+            return false;
+    return n > 0;
+}
+
+/* A text from Windows without its marks: the one at the front and CR before
+ * each LF. Owned; NULL: there are none. */
+static char *
+without_marks(const char *text, size_t *len)
+{
+    bool crlf = ends_lines_with_crlf(text, *len);
+    bool bom = *len >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0;
+    if (!crlf && !bom)
+        return NULL;
+    char *out = xmalloc(*len);
+    size_t n = 0;
+    for (size_t i = bom ? 3 : 0; i < *len; i++)
+        if (!crlf || text[i] != '\r' || i + 1 == *len || text[i + 1] != '\n')
+            out[n++] = text[i];
+    *len = n;
+    return out;
+}
+
 bool
 storyfile_import(struct storyfile *f, const char *text, size_t len,
                  struct err *err)
 {
     struct timespec now;
+    char *clean;
+    bool ok;
     if (story_head(f->story) != 0 || story_next_n(f->story) != 1)
         return err_set(err, ERR_STORY, _("%s already holds a story"), f->path);
     clock_gettime(CLOCK_REALTIME, &now);
+    clean = without_marks(text, &len);
     struct story_op op = { .type = OP_EDIT,
-                           .s = text,
+                           .s = clean ? clean : text,
                            .len = len,
                            .who = TEXT_IMPORT,
                            .w = (int64_t)now.tv_sec * 1000 +
                                 now.tv_nsec / 1000000 };
-    if (!len)
-        return true;
-    if (!story_apply(f->story, &op, err))
-        return false;
-    storyfile_commit(f);
-    return true;
+    ok = !len || story_apply(f->story, &op, err);
+    free(clean);
+    if (ok && len)
+        storyfile_commit(f);
+    return ok;
 }

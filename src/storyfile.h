@@ -64,7 +64,8 @@ bool storyfile_dirty(const struct storyfile *f);
 /* Best effort, async-signal-safe: write(2) of what is pending, fdatasync. */
 void storyfile_emergency(struct storyfile *f);
 
-/* Imports plain text as the first edit of an empty story. */
+/* Imports plain text as the first edit of an empty story: byte for byte, but
+ * for what Windows adds (a byte order mark, CR LF where all lines end so). */
 bool storyfile_import(struct storyfile *f, const char *text, size_t len,
                       struct err *err);
 

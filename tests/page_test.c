@@ -481,6 +481,46 @@ a_missing_model_locks_nothing_up(void **state)
     assert_on_disk(p, OPENING "后");
 }
 
+/* The heading of the panel reaches from edge to edge. */
+static bool
+drawn_so_wide(struct pty *p, void *ud)
+{
+    char *row = pty_row(p, 4);
+    int n = 0;
+
+    for (const char *c = row; *c; c++)
+        n += (*c & 0xC0) != 0x80;
+    free(row);
+    return n == *(int *)ud;
+}
+
+/* What has no room in a panel is left out whole, never cut. */
+static void
+narrow_panels_cut_no_word(void **state)
+{
+    static const char *const cut[] = { "neve", "greed", "gree", "tutoria",
+                                       "gpt2-m", "rese", "bac" };
+    static const char *const whole[] = { "never", "greedy", "greedy",
+                                         "tutorial", "gpt2-ml", "reset",
+                                         "back" };
+    struct page *p = *state;
+
+    start(p);
+    press(p, KNOBS);
+    for (int cols = 60; cols < 90; cols++) {
+        char *screen;
+
+        pty_resize(p->pty, cols, 16);
+        assert_true(pty_wait(p->pty, drawn_so_wide, &cols));
+        sees(p, "Up/Down");
+        screen = pty_screen(p->pty);
+        for (size_t i = 0; i < sizeof cut / sizeof *cut; i++)
+            if (strstr(screen, cut[i]) && !strstr(screen, whole[i]))
+                fail_msg("%s in %d columns:\n%s", cut[i], cols, screen);
+        free(screen);
+    }
+}
+
 /* --- what may happen --- */
 
 static void
@@ -653,6 +693,7 @@ main(void)
         PAGE(a_paste_is_one_step_and_harmless),
         PAGE(a_second_instance_only_reads),
         PAGE(a_missing_model_locks_nothing_up),
+        PAGE(narrow_panels_cut_no_word),
         PAGE(sizes_change_while_it_writes),
         PAGE(killed_in_mid_sentence_it_loses_nothing),
         PAGE(a_dead_terminal_ends_it),

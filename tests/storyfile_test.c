@@ -217,6 +217,31 @@ import_long(void **state)
     free(text);
 }
 
+/* What Windows adds goes; everything else stays as it is. */
+static void
+import_from_windows(void **state)
+{
+    static const struct {
+        const char *from, *to;
+    } row[] = { { "\xEF\xBB\xBF甲\r\n乙\r\n", "甲\n乙\n" },
+                { "甲\r\r\n\xFF\r\n丙\r", "甲\r\n\xFF\n丙\r" },
+                { "甲\r\n乙\n", "甲\r\n乙\n" },
+                { "甲\xEF\xBB\xBF", "甲\xEF\xBB\xBF" },
+                { "\r", "\r" },
+                { "\n\r\n", "\n\r\n" },
+                { "\xEF\xBB\xBF", "" } };
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "w%zu.jl", i);
+        struct storyfile *f = open_story(in_dir(name));
+        struct err err;
+        assert_true(
+            storyfile_import(f, row[i].from, strlen(row[i].from), &err));
+        assert_story(f, row[i].to);
+        storyfile_close(f);
+    }
+}
+
 static void
 second_instance(void **state)
 {
@@ -696,6 +721,7 @@ main(void)
         cmocka_unit_test(empty_files),
         cmocka_unit_test(no_story),
         cmocka_unit_test(import_long),
+        cmocka_unit_test(import_from_windows),
         cmocka_unit_test(second_instance),
         cmocka_unit_test(others_at_the_file),
         cmocka_unit_test(full_disk),

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "engine/base/unicode.h"
+
 #include "tests/pty.h"
 #include "tests/term_scene.h"
 
@@ -22,8 +23,8 @@ static struct pty *
 start(int cols, int rows, const char *const env[], const char *arg,
       const char *arg2)
 {
-    const char *argv[] = { getenv("JIELONG_TEST_DRAW"), arg,
-                           arg ? arg2 : NULL, NULL };
+    const char *argv[] = { getenv("JIELONG_TEST_DRAW"), arg, arg ? arg2 : NULL,
+                           NULL };
 
     if (!argv[0])
         argv[0] = "tests/term_draw";
@@ -96,8 +97,7 @@ check_screen(const struct pty *p, const struct grid *g, unsigned scene)
         char *want = grid_row_text(g, y), *got = pty_row(p, y);
 
         if (strcmp(want, got) != 0)
-            fail_msg("scene %u row %d:\nwant %s\ngot  %s", scene, y, want,
-                     got);
+            fail_msg("scene %u row %d:\nwant %s\ngot  %s", scene, y, want, got);
         free(want);
         free(got);
         for (int x = 0; x < g->cols; x++)
@@ -252,8 +252,7 @@ test_one_write(void **state)
     y = pty_find(p, "writes ", NULL);
     assert_true(y >= 0);
     row = pty_row(p, y);
-    assert_int_equal(sscanf(row, "writes %ld frames %ld", &writes, &frames),
-                     2);
+    assert_int_equal(sscanf(row, "writes %ld frames %ld", &writes, &frames), 2);
     assert_true(frames >= 20);
     assert_int_equal(writes, frames + 2);
     free(row);
@@ -604,18 +603,29 @@ test_refused(void **state)
     }
 }
 
+/* terminfo names no size for the console of Linux; we know it ourselves. */
+static void
+test_console(void **state)
+{
+    static const char *const env[] = { "TERM=linux", NULL };
+    struct pty *p = start(60, 20, env, NULL, NULL);
+
+    assert_true(pty_wait_frames(p, 1));
+    pty_free(p);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_scenes),      cmocka_unit_test(test_evil),
-        cmocka_unit_test(test_same),
-        cmocka_unit_test(test_one_write),   cmocka_unit_test(test_widths),
-        cmocka_unit_test(test_mute),        cmocka_unit_test(test_typed_ahead),
-        cmocka_unit_test(test_keys),        cmocka_unit_test(test_paste),
-        cmocka_unit_test(test_colors),      cmocka_unit_test(test_resize),
-        cmocka_unit_test(test_restored),    cmocka_unit_test(test_suspend),
-        cmocka_unit_test(test_dead),        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_console),   cmocka_unit_test(test_scenes),
+        cmocka_unit_test(test_evil),      cmocka_unit_test(test_same),
+        cmocka_unit_test(test_one_write), cmocka_unit_test(test_widths),
+        cmocka_unit_test(test_mute),      cmocka_unit_test(test_typed_ahead),
+        cmocka_unit_test(test_keys),      cmocka_unit_test(test_paste),
+        cmocka_unit_test(test_colors),    cmocka_unit_test(test_resize),
+        cmocka_unit_test(test_restored),  cmocka_unit_test(test_suspend),
+        cmocka_unit_test(test_dead),      cmocka_unit_test(test_refused),
     };
 
     return cmocka_run_group_tests_name("term", tests, NULL, NULL);

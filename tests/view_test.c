@@ -260,7 +260,7 @@ the_models_lines_are_marked(void **state)
     press(&s, "Esc");
     poll_turn(&s);
     assert_row_has(&s, 22, "Page › stopped by you");
-    assert_row_has(&s, 23, "stopped by you  6 chars");
+    assert_row_has(&s, 23, "stopped by you  6 chars  seed");
     assert_row_has(&s, 23, "seed ");
     press(&s, "Ctrl-Z");
     assert_story(&s, "雨停了。\n");
@@ -470,7 +470,8 @@ presets_set_several_knobs(void **state)
     screen_open(&s, 100, 30);
     press(&s, "Ctrl-T");
     type(&s, "9");
-    assert_row_has(&s, 27, "calm ╎ normal ╎ wild ╎ greedy ╎ tutorial ╎ gpt2-ml ╎ own");
+    assert_row_has(&s, 27,
+                   "calm ╎ normal ╎ wild ╎ greedy ╎ tutorial ╎ gpt2-ml ╎ own");
     press(&s, "Right");
     assert_int_equal(turn_knobs(s.ui.turn)->top_k, 0);
     assert_true(turn_knobs(s.ui.turn)->temp > 1.09);
@@ -729,9 +730,10 @@ a_failing_disk_is_told_and_loses_nothing(void **state)
     assert_story(&s, "甲乙丙");
     assert_int_equal(storyfile_state(s.ui.file), STORYFILE_FAILING);
     assert_int_equal(grid_at(&s.g, 10, 22)->style, STYLE_STATUS_WARN);
+    assert_row_has(&s, 22, "not saved (");
     press(&s, "Ctrl-Q");
     assert_false(s.ui.quit);
-    assert_row_has(&s, 21, "not on disk yet");
+    assert_row_has(&s, 21, "Not all is on disk. Leave all the same? (y/n):");
     press(&s, "Esc Ctrl-Q");
     type(&s, "n");
     press(&s, "Enter");

@@ -9,9 +9,13 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "engine/base/mem.h"
 
@@ -21,6 +25,7 @@
 #include "ui/ui.h"
 #include "ui/ui_state.h"
 
+#define SLICE_NS      100000
 #define FRAME_MS      33   /* between frames that tokens cause */
 #define TICK_MS       1000 /* while something waits to be written or synced */
 #define WRAP_SLICE    (128 * 1024) /* bytes laid out between two looks at keys */
@@ -261,6 +266,27 @@ open_page(struct ui *ui, struct theme *theme, struct err *err)
            ui_open_story(ui, req->story, req->import_from, err);
 }
 
+/* The page sleeps nearly always and must wake at once, also where the model
+ * and others keep every processor busy: it asks for short slices (Linux 6.12
+ * and later; older ones let a sleeper in by themselves). What fails here only
+ * makes a key slower. See sched_setattr(2). */
+static void
+ask_for_short_slices(void)
+{
+    struct {
+        uint32_t size, policy;
+        uint64_t flags;
+        int32_t nice;
+        uint32_t priority;
+        uint64_t runtime, deadline, period;
+    } attr = { .size = sizeof attr,
+               .flags = 1, /* SCHED_FLAG_RESET_ON_FORK: not for threads */
+               .nice = getpriority(PRIO_PROCESS, 0),
+               .runtime = SLICE_NS };
+
+    syscall(SYS_sched_setattr, 0, &attr, 0);
+}
+
 int
 ui_run(const struct page_request *req)
 {
@@ -270,6 +296,7 @@ ui_run(const struct page_request *req)
     int status;
 
     signals_init();
+    ask_for_short_slices();
     /* the model loads while the story opens */
     ui_init(&ui, NULL, ui_new_generator(req));
     status = open_page(&ui, &theme, &err) ? run_loop(&ui)

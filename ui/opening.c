@@ -221,8 +221,7 @@ quit_enter(struct ui *ui, const char *text)
 }
 
 static const struct ask_ops quit_ask = {
-    .label = N_("The last words are not on disk yet. Leave all the same? "
-                "(y/n)"),
+    .label = N_("Not all is on disk. Leave all the same? (y/n)"),
     .hints = N_("y and Enter leaves  Esc back to the page"),
     .enter = quit_enter,
 };

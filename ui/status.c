@@ -109,8 +109,7 @@ static void
 speed_text(const struct ui *ui, char *buf, size_t cap)
 {
     snprintf(buf, cap,
-             ui_counts_characters(ui) ? _("%.0f chars/s")
-                                      : _("%.0f tokens/s"),
+             ui_counts_characters(ui) ? _("%.0f chars/s") : _("%.0f tokens/s"),
              ui->status.tokens_per_second);
 }
 
@@ -123,14 +122,18 @@ status_last_run(const struct ui *ui, char *buf, size_t cap)
     why_text(ui, why, sizeof why);
     if (!*why)
         return;
-    speed_text(ui, speed, sizeof speed);
+    speed[0] = '\0';
+    if (ui->status.tokens_per_second > 0) { /* else it was too short to say */
+        memcpy(speed, "  ", 2);
+        speed_text(ui, speed + 2, sizeof speed - 2);
+    }
     if (ui->status.last_why == GEN_WHY_LENGTH) /* that names the count */
-        snprintf(buf, cap, _("%s  %s  seed %llu"), why, speed,
+        snprintf(buf, cap, _("%s%s  seed %llu"), why, speed,
                  (unsigned long long)ui->status.last_seed);
     else
         snprintf(buf, cap,
-                 ui_counts_characters(ui) ? _("%s  %u chars  %s  seed %llu")
-                                          : _("%s  %u tokens  %s  seed %llu"),
+                 ui_counts_characters(ui) ? _("%s  %u chars%s  seed %llu")
+                                          : _("%s  %u tokens%s  seed %llu"),
                  why, ui->status.last_n, speed,
                  (unsigned long long)ui->status.last_seed);
 }
@@ -263,7 +266,8 @@ add_counts(struct row *r, const struct ui *ui)
                  st->window_size);
     }
     s = add(r, " ╎ ", 50, STYLE_STATUS);
-    snprintf(s->text, sizeof s->text, _("%s words"),
+    snprintf(s->text, sizeof s->text,
+             ui->layout.words == 1 ? _("%s word") : _("%s words"),
              grouped(n, ui->layout.words));
 }
 
@@ -357,6 +361,24 @@ hint_text(const char *command, char *buf, size_t cap)
                  _(c->hint));
 }
 
+/* Bytes of the hints that fit: whole ones, two blanks between them. */
+static size_t
+whole_hints(const char *s, int cols)
+{
+    size_t n = strlen(s);
+
+    while (grid_text_cols(s, n) > cols) {
+        size_t at = n;
+
+        while (at > 2 && memcmp(s + at - 2, "  ", 2) != 0)
+            at--;
+        if (at <= 2)
+            return n;
+        n = at - 2;
+    }
+    return n;
+}
+
 void
 hints_draw(struct ui *ui, struct grid *g, int y)
 {
@@ -372,7 +394,8 @@ hints_draw(struct ui *ui, struct grid *g, int y)
     else if (ui->focus == FOCUS_HELP)
         all = view_help.hints(ui);
     if (all) {
-        grid_text(g, 1, y, g->cols, all, strlen(all), STYLE_HINTS);
+        grid_text(g, 1, y, g->cols, all, whole_hints(all, g->cols - 1),
+                  STYLE_HINTS);
         return;
     }
     hint_text("help", help, sizeof help);

@@ -445,6 +445,10 @@ start_curses(FILE *out, FILE *in)
         sigaction(taken[i], NULL, &old[i]);
     use_env(FALSE);
     s = newterm(NULL, out, in);
+    if (!s) { /* terminfo names no size (linux): a guess will do */
+        use_env(TRUE);
+        s = newterm(NULL, out, in);
+    }
     for (int i = 0; i < 4; i++)
         sigaction(taken[i], &old[i], NULL);
     return s;

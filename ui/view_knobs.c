@@ -132,6 +132,13 @@ value_end(void)
     return LABEL_AT + max + VALUE_COLS;
 }
 
+static bool
+fits(const struct grid *g, int x, const char *s)
+{
+    return x + grid_text_cols(s, strlen(s)) <= g->cols;
+}
+
+/* As many as there is room for; the chosen one stands before them too. */
 static void
 draw_choices(struct grid *g, int x, int y, const struct knob_row *row,
              const struct knobs *k)
@@ -142,6 +149,8 @@ draw_choices(struct grid *g, int x, int y, const struct knob_row *row,
     for (const char *const *c = row->choices; *c; c++) {
         bool on = strcmp(*c, value) == 0;
 
+        if (!fits(g, x, _(*c)))
+            return;
         x = put(g, x, y, _(*c), on ? STYLE_PANEL_FOCUS : STYLE_PANEL_LABEL);
         x = put(g, x, y, " ", STYLE_PANEL);
     }
@@ -240,6 +249,8 @@ draw_presets(struct ui *ui, struct grid *g, int y, enum style style)
         const char *name = preset_name(i);
         bool on = i == now || (i == n_presets && now < 0);
 
+        if (!fits(g, x + (i > 0 ? 3 : 0), name))
+            return;
         if (i > 0)
             x = put(g, x, y, " ╎ ", STYLE_PANEL_LABEL);
         x = put(g, x, y, name, on ? STYLE_PANEL_FOCUS : STYLE_PANEL);
@@ -326,6 +337,8 @@ choice_name(const struct knob_row *row, const char *typed)
          c++)
         if (strcmp(typed, _(*c)) == 0)
             return *c;
+    if (row->kind == KNOB_SEED64 && strcmp(typed, _("random")) == 0)
+        return "random";
     return typed;
 }
 
@@ -355,6 +368,12 @@ static const struct ask_ops value_ask = {
     .enter = value_enter,
 };
 
+static bool
+is_random(const struct knob_row *row, const char *value)
+{
+    return row->kind == KNOB_SEED64 && strcmp(value, "random") == 0;
+}
+
 static void
 ask_value(struct ui *ui)
 {
@@ -367,7 +386,10 @@ ask_value(struct ui *ui)
     }
     row = &knob_rows[chosen(ui)];
     knob_format(turn_knobs(ui->turn), row, value, sizeof value);
-    ask_open_labelled(ui, &value_ask, _(row->label), value);
+    ask_open_labelled(ui, &value_ask, _(row->label),
+                      row->kind == KNOB_CHOICE || is_random(row, value)
+                          ? _(value)
+                          : value);
 }
 
 static void
