@@ -133,6 +133,8 @@ bool vocab_take_added(struct vocab *v, const struct added *a, struct err *err);
 /* The special names, added tokens and switches of v->config, after
  * vocab_index(). */
 bool vocab_apply_config(struct vocab *v, struct err *err);
+/* --- vocab_open.c --- */
+
 /* A whole file in memory (free), unless it is what a failed download leaves
  * in a vocabulary's place. */
 bool vocab_read_file(const char *path, char **data, size_t *len,
@@ -141,6 +143,8 @@ bool vocab_read_file(const char *path, char **data, size_t *len,
  * not exist are left out. */
 bool vocab_hash_files(struct vocab *v, const char *const *paths, size_t n,
                       struct err *err);
+
+/* --- vocab.c: looking things up --- */
 
 /* Hashing in steps, so that a prefix's hash is a step of the longer one's. */
 #define VOCAB_HASH_SEED 2166136261u

@@ -23,23 +23,23 @@
 #define WORD   "\xE2\x96\x81" /* U+2581: a word begins */
 
 enum token_type { /* of KEY("token_type") */
-    TYPE_NORMAL = 1,
-    TYPE_UNKNOWN,
-    TYPE_CONTROL,
-    TYPE_USER,
-    TYPE_UNUSED,
-    TYPE_BYTE
+                  TYPE_NORMAL = 1,
+                  TYPE_UNKNOWN,
+                  TYPE_CONTROL,
+                  TYPE_USER,
+                  TYPE_UNUSED,
+                  TYPE_BYTE
 };
 
 struct source {
     const struct meta *m;
     struct err *err;
-    size_t n;               /* tokens */
-    bool has_types;         /* types is there to be walked */
-    size_t n_words;         /* tokens with U+2581 before them */
-    bool hashes;            /* some have ## before them */
-    bool unk_there;         /* a token [UNK] */
-    bool bert;              /* the file says so */
+    size_t n;       /* tokens */
+    bool has_types; /* types is there to be walked */
+    size_t n_words; /* tokens with U+2581 before them */
+    bool hashes;    /* some have ## before them */
+    bool unk_there; /* a token [UNK] */
+    bool bert;      /* the file says so */
 };
 
 bool
@@ -97,9 +97,8 @@ check_lengths(struct source *x)
                    &x->has_types))
         return false;
     if (x->has_types && l.n != x->n)
-        return err_set(x->err, ERR_MODEL,
-                       "%s has %llu entries for %zu tokens", KEY("token_type"),
-                       (unsigned long long)l.n, x->n);
+        return err_set(x->err, ERR_MODEL, "%s has %llu entries for %zu tokens",
+                       KEY("token_type"), (unsigned long long)l.n, x->n);
     if (!find_list(x, KEY("scores"), META_REAL, "numbers", &l, &there))
         return false;
     if (there && l.n != x->n)
@@ -154,10 +153,9 @@ next_type(const struct source *x, struct meta_list *types)
 static void
 remember_added(struct vocab *v, const char *s, size_t len, int id, bool special)
 {
-    struct added a = { .text = xstrndup(s, len),
-                       .len = len,
-                       .id = id,
-                       .special = special };
+    struct added a = {
+        .text = xstrndup(s, len), .len = len, .id = id, .special = special
+    };
 
     tok_config_add(&v->config, &a);
     free(a.text);
@@ -169,9 +167,10 @@ put_bytes(struct vocab *v, int id, const char *s, size_t len,
 {
     if (type == TYPE_NORMAL || type == TYPE_BYTE)
         return bpe_put(v, id, s, len, err);
-    vocab_put(v, id, s, len, TOKEN_RAW | (type == TYPE_UNUSED ? TOKEN_UNUSED
-                                          : len == 0          ? TOKEN_BLANK
-                                                              : 0));
+    vocab_put(v, id, s, len,
+              TOKEN_RAW | (type == TYPE_UNUSED ? TOKEN_UNUSED
+                           : len == 0          ? TOKEN_BLANK
+                                               : 0));
     if (type != TYPE_UNUSED)
         remember_added(v, s, len, id, type != TYPE_USER);
     return true;
@@ -275,8 +274,9 @@ pattern_is_known(struct vocab *v, struct source *x)
 
     if (!meta_find(x->m, KEY("pre"), META_TEXT, &l) ||
         !meta_next_text(&l, &s, &len)) {
-        vocab_add_note(v, "the file does not say how text is cut before it is "
-                          "encoded (%s): as GPT-2 does",
+        vocab_add_note(v,
+                       "the file does not say how text is cut before it is "
+                       "encoded (%s): as GPT-2 does",
                        KEY("pre"));
         return true;
     }
@@ -336,8 +336,8 @@ open_bytes(struct source *x, const char *name)
 static struct vocab *
 open_pieces(struct source *x, const char *name)
 {
-    bool undo = !(x->unk_there && x->hashes) &&
-                (x->bert || x->n_words * 2 > x->n);
+    bool undo =
+        !(x->unk_there && x->hashes) && (x->bert || x->n_words * 2 > x->n);
     struct vocab *v = wordpiece_new();
     bool capitals = false;
 
@@ -348,8 +348,7 @@ open_pieces(struct source *x, const char *name)
         v->wp.lower = v->wp.strip_accents = !capitals;
         v->config.lower = v->wp.lower;
         name_specials(v, x);
-        if (vocab_apply_config(v, x->err) &&
-            wordpiece_finish(v, name, x->err))
+        if (vocab_apply_config(v, x->err) && wordpiece_finish(v, name, x->err))
             return v;
     }
     vocab_close(v);

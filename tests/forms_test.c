@@ -6,6 +6,7 @@
  * with two kinds of blocks, and the networks of gpt2-ml and GPT-1. Their
  * logits come from a float64 forward pass in Python.
  */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,9 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "engine/tokenizer.h"
+
 #include "tests/originals.h"
 
 static const int IDS[] = { 4, 17, 60, 0, 23, 8, 8, 41, 5, 33, 12, 59 };
@@ -203,7 +203,7 @@ openai_folders_are_whole(void **state)
 
     must_be(v, "the in,then", want, 6);
     assert_int_equal(vocab_profile(v)->end, 34);
-    assert_true(banned(v, 60)); /* rows without a token */
+    assert_true(banned(v, 60));                 /* rows without a token */
     assert_int_equal(model_info(m)->n_head, 2); /* of hparams.json */
     model_close(m);
 }
@@ -213,8 +213,9 @@ openai_folders_are_whole(void **state)
 static void
 gpt2_ml_profile(void **state)
 {
-    static const char list[] = "[PAD]\nA\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n<S>\n"
-                               "<T>\n\xE4\xB8\xAD\nab\n##c\n##\xCF\x82\n\xCF\x83";
+    static const char list[] =
+        "[PAD]\nA\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n<S>\n"
+        "<T>\n\xE4\xB8\xAD\nab\n##c\n##\xCF\x82\n\xCF\x83";
     static const int want[] = { 9, 10, 8, 2, 2, 2 }, sigma[] = { 12, 9, 11 };
     char *dir = scratch_make(), *text, *p;
     struct model_options opt = { 0 };
@@ -270,9 +271,13 @@ profiles_by_name(void **state)
     scratch_put(dir, "vocab.txt", list, sizeof list - 1);
     v = vocab_open_as(dir, "cdial", &err);
     assert_non_null(v);
-    must_be(v, "ab \xE4\xB8\xAD" "11\n", one, 5);
+    must_be(v,
+            "ab \xE4\xB8\xAD"
+            "11\n",
+            one, 5);
     assert_true(vocab_decode(v, one, 5, &text, &len, &err));
-    assert_string_equal(text, "ab\xE4\xB8\xAD" "11");
+    assert_string_equal(text, "ab\xE4\xB8\xAD"
+                              "11");
     free(text);
     vocab_close(v);
     v = vocab_open_as(dir, NULL, &err);

@@ -5,19 +5,20 @@
  * kernel offers differs; what depends on one that is not there is left out
  * aloud.
  */
+#include "engine/load/jail.h"
+
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <signal.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
@@ -26,7 +27,6 @@
 #include <unistd.h>
 
 #include "engine/base/mem.h"
-#include "engine/load/jail.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #    define SANITIZED 1
@@ -106,11 +106,13 @@ try_all(void *ud, struct jail_answer *out, struct err *err)
 
     note(&r, "open", open("/etc/hostname", O_RDONLY) >= 0);
     note(&r, "open itself", open("/proc/self/mem", O_RDWR) >= 0);
-    note(&r, "create", open("/tmp/jielong-jail", O_WRONLY | O_CREAT, 0600) >= 0);
+    note(&r, "create",
+         open("/tmp/jielong-jail", O_WRONLY | O_CREAT, 0600) >= 0);
     note(&r, "mkdir", mkdir("/tmp/jielong-jail.d", 0700) == 0);
     note(&r, "unlink", unlink("/tmp/jielong-jail-none") == 0);
     note(&r, "connect", can_connect());
-    note(&r, "socketpair", socketpair(AF_UNIX, SOCK_STREAM, 0, (int[2]){ 0 }) == 0);
+    note(&r, "socketpair",
+         socketpair(AF_UNIX, SOCK_STREAM, 0, (int[2]){ 0 }) == 0);
     note(&r, "pipe", pipe((int[2]){ 0 }) == 0);
     note(&r, "dup", dup(fd[0]) >= 0);
     note(&r, "fork", can_fork());
@@ -126,8 +128,9 @@ try_all(void *ud, struct jail_answer *out, struct err *err)
          p != MAP_FAILED && mprotect(p, 4096, PROT_READ | PROT_EXEC) == 0);
     note(&r, "write to the file", write(fd[0], "x", 1) == 1);
     note(&r, "other descriptors", pread(fd[1], &byte, 1, 0) == 1);
-    note(&r, "stdout", fcntl(STDOUT_FILENO, F_GETFD) >= 0 &&
-                           write(STDOUT_FILENO, "", 0) == 0);
+    note(&r, "stdout",
+         fcntl(STDOUT_FILENO, F_GETFD) >= 0 &&
+             write(STDOUT_FILENO, "", 0) == 0);
     /* and what must work */
     note(&r, "=read", pread(fd[0], &byte, 1, 0) == 1);
     note(&r, "=memory", (p = malloc(1 << 22)) != NULL);
@@ -140,9 +143,14 @@ try_all(void *ud, struct jail_answer *out, struct err *err)
 static bool
 needs_seccomp(const char *name)
 {
-    static const char *const only[] = { "connect", "fork", "exec", "kill",
-                                        "ptrace", "memory to execute",
-                                        "made executable", "unlink" };
+    static const char *const only[] = { "connect",
+                                        "fork",
+                                        "exec",
+                                        "kill",
+                                        "ptrace",
+                                        "memory to execute",
+                                        "made executable",
+                                        "unlink" };
 
     for (size_t i = 0; i < sizeof only / sizeof *only; i++)
         if (strcmp(name, only[i]) == 0)

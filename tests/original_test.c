@@ -5,6 +5,8 @@
  * sets, and folders of broken files. All of it lies in the shared folder;
  * what the suite proves without it stands in forms_test.c and load_test.c.
  */
+#include <cmocka.h>
+#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,10 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-#include <dirent.h>
-
 #include "engine/sampler.h"
+
 #include "tests/originals.h"
 
 static const struct model_options no_vocab = { .no_vocab_needed = true };
@@ -202,11 +202,12 @@ gguf_case(const char *dir, const char *name)
     file = xasprintf("%s/logits.f32", path);
     must_read(file, &data, &len);
     assert_int_equal(len, 2 * 40 * V * 4);
-    json_array_foreach (json_object_get(c, "prompts"), i, row) {
+    json_array_foreach(json_object_get(c, "prompts"), i, row)
+    {
         n = json_ids(row, &ids);
         assert_int_equal(n, 40);
-        worst = fmax(worst, difference_from(m, ids, n,
-                                            (float *)data + i * n * V, 0));
+        worst = fmax(worst,
+                     difference_from(m, ids, n, (float *)data + i * n * V, 0));
         free(ids);
     }
     if (!(worst <= 2e-5))
@@ -215,7 +216,7 @@ gguf_case(const char *dir, const char *name)
     n_new = json_ids(json_object_get(c, "greedy"), &greedy);
     assert_int_equal(n_new, 60);
     must_continue(m, name, ids, n, greedy, n_new);
-    json_array_foreach (json_object_get(c, "strings"), i, row)
+    json_array_foreach(json_object_get(c, "strings"), i, row)
         must_encode(model_vocab(m), json_object_get(row, "t"),
                     json_object_get(row, "ids"));
     print_message("# gguf %-16s %.2g\n", name, worst);
@@ -245,7 +246,8 @@ gguf_broken_files(void **state)
     const char *name;
     int n = 0;
 
-    json_object_foreach (cases, name, c) {
+    json_object_foreach(cases, name, c)
+    {
         struct err err = { 0 };
         struct model *m;
 
@@ -357,7 +359,7 @@ tf_case(const char *dir, const char *name)
     m[1] = must_open(prefix, &no_vocab); /* by what the files share */
     assert_string_equal(model_info(m[0])->network,
                         json_text_of(own, "network"));
-    json_array_foreach (json_object_get(c, "prompts"), i, p)
+    json_array_foreach(json_object_get(c, "prompts"), i, p)
         tf_prompt(m[i % 2], from, name, p, &worst);
     assert_true(i >= 2);
     if (!(worst <= 5e-5))
@@ -394,7 +396,8 @@ tensorflow_broken_files(void **state)
     size_t i;
 
     good = xasprintf("%s/logits.f32", dir);
-    json_array_foreach (json_object_get(all, "cases"), i, c) {
+    json_array_foreach(json_object_get(all, "cases"), i, c)
+    {
         const char *expect = json_text_of(c, "expect");
         struct err err = { 0 };
         struct model *m;
@@ -434,8 +437,9 @@ check_set(struct sampler *s, const float *logits, size_t V,
     size_t n = json_ids(order, &want), i;
     double entropy;
 
-    assert_int_equal(
-        sampler_peek(s, logits, k, NULL, 0, -1, c, V, &entropy, &n_kept), V);
+    assert_int_equal(sampler_peek(s, logits, k, NULL, 0, -1, c, V, &entropy,
+                                  &n_kept),
+                     V);
     if ((size_t)n_kept != n)
         fail_msg("%s: %d are kept, not %zu", what, n_kept, n);
     for (i = 0; i < V; i++) {
@@ -475,7 +479,8 @@ sampler_of_gpt2_ml(void **state)
     free(file);
     assert_int_equal(len, 15 * 211 * 4);
     logits = (const float *)data;
-    json_array_foreach (json_object_get(all, "top_p"), i, c) {
+    json_array_foreach(json_object_get(all, "top_p"), i, c)
+    {
         size_t row = (size_t)json_integer_value(json_object_get(c, "row"));
         double p = json_number_value(json_object_get(c, "p"));
         double margin = json_number_value(json_object_get(c, "margin"));
@@ -499,9 +504,11 @@ sampler_of_gpt2_ml(void **state)
     assert_true(checked > 90);
     k = preset("gpt2-ml");
     k.top_p = 1;
-    json_array_foreach (json_object_get(all, "top_k"), i, c) {
+    json_array_foreach(json_object_get(all, "top_k"), i, c)
+    {
         k.top_k = json_integer_value(json_object_get(c, "k"));
-        json_array_foreach (json_object_get(c, "order"), r, order) {
+        json_array_foreach(json_object_get(c, "order"), r, order)
+        {
             snprintf(what, sizeof what, "row %zu, k %lld", r,
                      (long long)k.top_k);
             check_set(plain, logits + r * 211, 211, &k, order, what, NULL);
@@ -531,7 +538,8 @@ trained_models(void **state)
     const char *name;
     int n = 0;
 
-    json_object_foreach (all, name, c) {
+    json_object_foreach(all, name, c)
+    {
         const json_t *row = json_object_get(c, "logits0_after_endoftext");
         int zero = 0, *greedy;
         size_t n_new = json_ids(json_object_get(c, "greedy24_from_0"), &greedy);

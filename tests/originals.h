@@ -8,6 +8,7 @@
 #include <math.h>
 
 #include "engine/model.h"
+
 #include "tests/tiny_models.h"
 
 /* A path in the shared folder's fixtures, given (free); the running test is
@@ -51,8 +52,8 @@ compare_row(void *ud, size_t i, const float *logits)
 
     assert_int_equal(i, r->seen++);
     for (k = 0; i >= r->from && k < r->V; k++) {
-        double d = fabs((double)logits[k] -
-                        (double)r->want[(i - r->from) * r->V + k]);
+        double d =
+            fabs((double)logits[k] - (double)r->want[(i - r->from) * r->V + k]);
 
         if (!(d <= r->worst))
             r->worst = d;

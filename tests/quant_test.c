@@ -1,4 +1,7 @@
 /* tests/quant_test.c  Every block format against values of gguf-py. */
+#include "engine/load/quant.h"
+
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,10 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
-
-#include "engine/load/quant.h"
 
 static size_t
 from_hex(const char *hex, unsigned char *out)

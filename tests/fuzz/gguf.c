@@ -1,6 +1,8 @@
 /* tests/fuzz/gguf.c  A GGUF header, its numbers and its vocabulary. */
 #include "engine/load/gguf.h"
+
 #include "engine/vocab.h"
+
 #include "tests/fuzz/fuzz.h"
 
 int

@@ -1,5 +1,6 @@
 /* tests/fuzz/merges.c  vocab.json, merges.txt, then added_tokens.json. */
 #include "engine/tokenizer.h"
+
 #include "tests/fuzz/fuzz.h"
 
 int

@@ -1,5 +1,6 @@
 /* tests/fuzz/pickle.c  The pickle machine alone. */
 #include "engine/load/pickle.h"
+
 #include "tests/fuzz/fuzz.h"
 
 int

@@ -2,6 +2,7 @@
  * not compared in this build, else nothing would get past them. */
 #include "engine/load/names.h"
 #include "engine/load/tf.h"
+
 #include "tests/fuzz/fuzz.h"
 
 int

@@ -1,5 +1,6 @@
 /* tests/fuzz/tokenizer_json.c  tokenizer.json of the tokenizers library. */
 #include "engine/tokenizer.h"
+
 #include "tests/fuzz/fuzz.h"
 
 int

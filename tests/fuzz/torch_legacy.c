@@ -1,5 +1,6 @@
 /* tests/fuzz/torch_legacy.c  torch.save's form before 1.6: pickles and storages in a row. */
 #include "engine/load/foreign.h"
+
 #include "tests/fuzz/fuzz.h"
 
 int

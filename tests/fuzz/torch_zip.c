@@ -1,5 +1,6 @@
 /* tests/fuzz/torch_zip.c  The archive of torch.save: directories, then the pickle in it. */
 #include "engine/load/foreign.h"
+
 #include "tests/fuzz/fuzz.h"
 
 int

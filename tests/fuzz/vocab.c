@@ -1,5 +1,6 @@
 /* tests/fuzz/vocab.c  vocab.txt, then tokenizer_config.json. */
 #include "engine/tokenizer.h"
+
 #include "tests/fuzz/fuzz.h"
 
 int
