@@ -6,7 +6,6 @@
  * with two kinds of blocks, and the networks of gpt2-ml and GPT-1. Their
  * logits come from a float64 forward pass in Python.
  */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,6 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #include "engine/tokenizer.h"
 

@@ -5,8 +5,6 @@
  * sets, and folders of broken files. All of it lies in the shared folder;
  * what the suite proves without it stands in forms_test.c and load_test.c.
  */
-#include <cmocka.h>
-#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,6 +12,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
+#include <dirent.h>
 
 #include "engine/sampler.h"
 

@@ -1,7 +1,6 @@
 /* tests/quant_test.c  Every block format against values of gguf-py. */
 #include "engine/load/quant.h"
 
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 static size_t
 from_hex(const char *hex, unsigned char *out)
