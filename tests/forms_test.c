@@ -291,6 +291,28 @@ profiles_by_name(void **state)
     scratch_remove(dir);
 }
 
+/* They are searched one after the other: so many would be a hang. */
+static void
+added_tokens_have_a_limit(void **state)
+{
+    static const char vocab[] = "{\"a\":0,\"b\":1}", merges[] = "a b\n";
+    char *dir = scratch_make(), *text = xmalloc(1 << 20), *p = text;
+    struct err err = { 0 };
+
+    p += sprintf(p, "{\"x0\":2");
+    for (int i = 1; i < 16385; i++)
+        p += sprintf(p, ",\"x%d\":%d", i, i + 2);
+    p += sprintf(p, "}");
+    scratch_put(dir, "vocab.json", vocab, sizeof vocab - 1);
+    scratch_put(dir, "merges.txt", merges, sizeof merges - 1);
+    scratch_put(dir, "added_tokens.json", text, (size_t)(p - text));
+    assert_null(vocab_open(dir, &err));
+    if (!strstr(err.msg, "added tokens"))
+        fail_msg("%s", err.msg);
+    free(text);
+    scratch_remove(dir);
+}
+
 int
 main(void)
 {
@@ -303,6 +325,7 @@ main(void)
         cmocka_unit_test(openai_folders_are_whole),
         cmocka_unit_test(gpt2_ml_profile),
         cmocka_unit_test(profiles_by_name),
+        cmocka_unit_test(added_tokens_have_a_limit),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
