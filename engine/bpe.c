@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/base/file.h"
 #include "engine/base/json.h"
 #include "engine/base/mem.h"
 #include "engine/base/unicode.h"
@@ -620,12 +621,10 @@ struct vocab *
 bpe_open_files(const char *vocab_json, const char *merges_txt, struct err *err)
 {
     struct vocab *v = bpe_new();
-    const char *slash = strrchr(vocab_json, '/');
-    char *dir = slash ? xstrndup(vocab_json, (size_t)(slash - vocab_json) + 1)
-                      : xstrdup("./");
-    char *conf = xasprintf("%stokenizer_config.json", dir);
-    char *special = xasprintf("%sspecial_tokens_map.json", dir);
-    char *added = xasprintf("%sadded_tokens.json", dir);
+    char *dir = file_folder(vocab_json);
+    char *conf = xasprintf("%s/tokenizer_config.json", dir);
+    char *special = xasprintf("%s/special_tokens_map.json", dir);
+    char *added = xasprintf("%s/added_tokens.json", dir);
     const char *files[] = { vocab_json, merges_txt, conf, special, added };
     char *data = NULL, *merges = NULL;
     size_t len, merges_len;

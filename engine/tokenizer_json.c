@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/base/file.h"
 #include "engine/base/json.h"
 #include "engine/base/mem.h"
 #include "engine/vocab.h"
@@ -558,11 +559,9 @@ tokenizer_json_open(const char *path, struct err *err)
                       .strip = -1,
                       .lower = -1,
                       .use_regex = true };
-    const char *slash = strrchr(path, '/');
-    char *dir =
-        slash ? xstrndup(path, (size_t)(slash - path) + 1) : xstrdup("./");
-    char *conf = xasprintf("%stokenizer_config.json", dir);
-    char *special = xasprintf("%sspecial_tokens_map.json", dir);
+    char *dir = file_folder(path);
+    char *conf = xasprintf("%s/tokenizer_config.json", dir);
+    char *special = xasprintf("%s/special_tokens_map.json", dir);
     const char *files[] = { path, conf, special };
     struct err own = { 0 };
     struct vocab *v = NULL;

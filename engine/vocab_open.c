@@ -93,17 +93,6 @@ beside(const char *dir, const char *name)
     return NULL;
 }
 
-static char *
-folder_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-
-    if (!slash)
-        return xstrdup(".");
-    return slash == path ? xstrdup("/")
-                         : xstrndup(path, (size_t)(slash - path));
-}
-
 /* tokenizer_class, where two kinds of files lie in one folder. */
 static bool
 class_is_bert(const char *dir)
@@ -322,7 +311,7 @@ open_gguf(const char *path, struct err *err)
 static struct vocab *
 open_file(const char *path, struct err *err)
 {
-    char *dir = folder_of(path);
+    char *dir = file_folder(path);
     struct vocab *v;
 
     if (ends_with(path, "vocab.json") || ends_with(path, "merges.txt")) {

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/base/file.h"
 #include "engine/base/mem.h"
 #include "engine/base/unicode.h"
 #include "engine/vocab.h"
@@ -686,21 +687,13 @@ apply_switches(struct vocab *v)
     v->wp.han = c->han != 0;
 }
 
-static char *
-folder_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-
-    return slash ? xstrndup(path, (size_t)(slash - path) + 1) : xstrdup("./");
-}
-
 struct vocab *
 wordpiece_open_file(const char *vocab_txt, const char *config, struct err *err)
 {
     struct vocab *v = wordpiece_new();
-    char *dir = folder_of(vocab_txt), *data = NULL;
-    char *special = xasprintf("%sspecial_tokens_map.json", dir);
-    char *added = xasprintf("%sadded_tokens.json", dir);
+    char *dir = file_folder(vocab_txt), *data = NULL;
+    char *special = xasprintf("%s/special_tokens_map.json", dir);
+    char *added = xasprintf("%s/added_tokens.json", dir);
     const char *files[] = { vocab_txt, config, special, added };
     size_t len;
     bool ok;

@@ -95,14 +95,14 @@ def main():
 
 /* clang-format off */
 static const unsigned char width_index[{len(index)}] = {{""")
-    for i in range(0, len(index), 20):
-        print("    " + ",".join(str(x) for x in index[i:i + 20]) + ",")
+    for i in range(0, len(index), 128):
+        print("    " + ",".join(str(x) for x in index[i:i + 128]) + ",")
     print(f"}};\n\nstatic const unsigned char width_blocks[{len(blocks)}]"
           f"[{BLOCK // 2}] = {{")
     for b in blocks:
         print("    {")
-        for i in range(0, len(b), 20):
-            print("    " + ",".join(str(x) for x in b[i:i + 20]) + ",")
+        for i in range(0, len(b), 128):
+            print("    " + ",".join(str(x) for x in b[i:i + 128]) + ",")
         print("    },")
     print("};\n/* clang-format on */\n\n#endif")
 

@@ -168,8 +168,8 @@ follow_links(const char *path)
     return NULL;
 }
 
-static char *
-folder_of(const char *path)
+char *
+file_folder(const char *path)
 {
     const char *slash = strrchr(path, '/');
 
@@ -237,7 +237,7 @@ static bool
 replace(const char *path, const struct stat *old, const void *data, size_t len,
         struct err *err)
 {
-    char *dir = folder_of(path), *tmp = NULL;
+    char *dir = file_folder(path), *tmp = NULL;
     bool ok = false, keep_inode;
     int fd = make_beside(dir, &tmp);
 

@@ -26,6 +26,9 @@ bool file_pread(int fd, void *buf, size_t len, size_t offset, const char *name,
 bool file_replace(const char *path, const void *data, size_t len,
                   struct err *err);
 
+/* The folder a path lies in: all before its last '/', "/" or "."; given. */
+char *file_folder(const char *path);
+
 /* mkdir -p, mode 0700 for what is made. */
 bool file_make_dirs(const char *path, struct err *err);
 

@@ -352,32 +352,6 @@ json_skip(struct json *j)
     return j->type != JSON_ERROR;
 }
 
-/* cp as UTF-8 to out; surrogates never come here. */
-static size_t
-put_utf8(uint32_t cp, char *out)
-{
-    if (cp < 0x80) {
-        out[0] = (char)cp;
-        return 1;
-    }
-    if (cp < 0x800) {
-        out[0] = (char)(0xC0 | cp >> 6);
-        out[1] = (char)(0x80 | (cp & 0x3F));
-        return 2;
-    }
-    if (cp < 0x10000) {
-        out[0] = (char)(0xE0 | cp >> 12);
-        out[1] = (char)(0x80 | (cp >> 6 & 0x3F));
-        out[2] = (char)(0x80 | (cp & 0x3F));
-        return 3;
-    }
-    out[0] = (char)(0xF0 | cp >> 18);
-    out[1] = (char)(0x80 | (cp >> 12 & 0x3F));
-    out[2] = (char)(0x80 | (cp >> 6 & 0x3F));
-    out[3] = (char)(0x80 | (cp & 0x3F));
-    return 4;
-}
-
 size_t
 json_text(const struct json *j, char *buf, size_t cap)
 {
@@ -399,7 +373,7 @@ json_text(const struct json *j, char *buf, size_t cap)
         if (!bs)
             break;
         i += escape(j->raw, i, j->raw_len, &cp);
-        w = put_utf8(cp, one);
+        w = utf8_put(cp, one);
         if (w >= cap - n)
             return (size_t)-1;
         memcpy(buf + n, one, w);

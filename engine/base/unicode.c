@@ -10,6 +10,7 @@
 
 #include <utf8proc.h>
 
+#include "engine/base/utf8.h"
 #include "engine/base/width_table.h"
 
 /* --- UTF-8 --- */
@@ -75,26 +76,7 @@ uni_decode(const char *s, size_t len, uint32_t *cp)
 size_t
 uni_encode(uint32_t cp, char out[4])
 {
-    if (cp < 0x80) {
-        out[0] = (char)cp;
-        return 1;
-    }
-    if (cp < 0x800) {
-        out[0] = (char)(0xC0 | cp >> 6);
-        out[1] = (char)(0x80 | (cp & 0x3F));
-        return 2;
-    }
-    if (cp < 0x10000) {
-        out[0] = (char)(0xE0 | cp >> 12);
-        out[1] = (char)(0x80 | (cp >> 6 & 0x3F));
-        out[2] = (char)(0x80 | (cp & 0x3F));
-        return 3;
-    }
-    out[0] = (char)(0xF0 | cp >> 18);
-    out[1] = (char)(0x80 | (cp >> 12 & 0x3F));
-    out[2] = (char)(0x80 | (cp >> 6 & 0x3F));
-    out[3] = (char)(0x80 | (cp & 0x3F));
-    return 4;
+    return utf8_put(cp, out);
 }
 
 /* A lead byte is never a trail byte, so at most one k can fit, and decoding

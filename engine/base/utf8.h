@@ -1,13 +1,14 @@
 /* engine/base/utf8.h  The one rule for what is a well-formed character.
  *
  * Table 3-7 of the Unicode standard: no overlongs, no surrogates, nothing
- * above U+10FFFF. For scanners that check bytes and need no code points;
- * unicode.h decodes. Any thread.
+ * above U+10FFFF. For scanners that check bytes and need no code points, and
+ * for writers; unicode.h decodes. Any thread.
  */
 #ifndef JIELONG_UTF8_H
 #define JIELONG_UTF8_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 /* Bytes (1..4) of the well-formed character that begins at p, of which len
  * bytes (at least one) may be read; 0 when the bytes there are ill-formed or
@@ -40,6 +41,32 @@ utf8_len(const void *p, size_t len)
         if (s[i] < 0x80 || s[i] > 0xBF)
             return 0;
     return n;
+}
+
+/* A scalar value as UTF-8; returns the bytes written (1..4). */
+static inline size_t
+utf8_put(uint32_t cp, char out[4])
+{
+    if (cp < 0x80) {
+        out[0] = (char)cp;
+        return 1;
+    }
+    if (cp < 0x800) {
+        out[0] = (char)(0xC0 | cp >> 6);
+        out[1] = (char)(0x80 | (cp & 0x3F));
+        return 2;
+    }
+    if (cp < 0x10000) {
+        out[0] = (char)(0xE0 | cp >> 12);
+        out[1] = (char)(0x80 | (cp >> 6 & 0x3F));
+        out[2] = (char)(0x80 | (cp & 0x3F));
+        return 3;
+    }
+    out[0] = (char)(0xF0 | cp >> 18);
+    out[1] = (char)(0x80 | (cp >> 12 & 0x3F));
+    out[2] = (char)(0x80 | (cp >> 6 & 0x3F));
+    out[3] = (char)(0x80 | (cp & 0x3F));
+    return 4;
 }
 
 #endif

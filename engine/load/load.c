@@ -570,19 +570,12 @@ search_folder(struct weights_source *s, const char *dir,
 static void
 set_dir(struct weights_source *s, const char *path, bool is_dir)
 {
-    const char *slash = strrchr(path, '/');
     size_t n = strlen(path);
 
     while (n > 1 && path[n - 1] == '/')
         n--;
     free(s->dir);
-    if (is_dir)
-        s->dir = xstrndup(path, n);
-    else if (!slash)
-        s->dir = xstrdup(".");
-    else
-        s->dir = slash == path ? xstrdup("/")
-                               : xstrndup(path, (size_t)(slash - path));
+    s->dir = is_dir ? xstrndup(path, n) : file_folder(path);
 }
 
 static bool
