@@ -505,14 +505,16 @@ narrow_panels_cut_no_word(void **state)
                                          "back" };
     struct page *p = *state;
 
-    start(p);
+    start_with(p, 60, 16, NULL);
+    sees(p, "Page ›");
     press(p, KNOBS);
-    for (int cols = 60; cols < 90; cols++) {
+    sees(p, "Preset");
+    for (int cols = 61; cols < 90; cols++) {
         char *screen;
 
         pty_resize(p->pty, cols, 16);
         assert_true(pty_wait(p->pty, drawn_so_wide, &cols));
-        sees(p, "Up/Down");
+        pty_quiet(p->pty, 20); /* the rest of that frame */
         screen = pty_screen(p->pty);
         for (size_t i = 0; i < sizeof cut / sizeof *cut; i++)
             if (strstr(screen, cut[i]) && !strstr(screen, whole[i]))
