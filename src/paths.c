@@ -255,7 +255,7 @@ paths_remember_story(const char *path)
     else
         full = xasprintf("%s/%s", here, path);
     if (file_make_dirs(state, NULL))
-        file_replace(file, full, strlen(full), NULL);
+        file_replace_lazily(file, full, strlen(full), NULL);
     free(full);
     free(file);
     free(state);

@@ -329,6 +329,7 @@ replacing_keeps_what_a_file_is(void **state)
     assert_true(file_replace(at("m"), "one", 3, &e));
     assert_int_equal(chmod(at("m"), 0640), 0);
     assert_int_equal(stat(at("m"), &a), 0);
+    assert_true(file_replace_lazily(at("m"), "2", 1, &e));
     assert_true(file_replace(at("m"), "two!", 4, &e));
     assert_int_equal(stat(at("m"), &b), 0);
     assert_int_equal(b.st_mode & 07777, 0640);

@@ -136,6 +136,32 @@ test_unknown(void **state)
     check("\033O\001x", "Ctrl-A x");
 }
 
+/* A slow line tears characters: the rest is waited for from when the first
+ * part is what stands in front, however long the keys before it took. */
+static void
+test_torn(void **state)
+{
+    struct key_input in;
+    struct key k;
+
+    key_input_init(&in);
+    key_input_feed(&in, "\033[A\xE4\xB8", 5, 1000);
+    assert_true(key_input_next(&in, &k, 5000, true));
+    assert_int_equal(k.code, KEY_UP_ARROW);
+    assert_false(key_input_next(&in, &k, 5900, true));
+    assert_int_equal(key_input_timeout(&in, 5900), 100);
+    key_input_feed(&in, "\xAD", 1, 5950);
+    assert_true(key_input_next(&in, &k, 5950, false));
+    assert_int_equal(k.len, 3);
+    assert_memory_equal(k.s, "中", 3);
+    /* what never comes: its bytes, as they are */
+    key_input_feed(&in, "\xE4", 1, 6000);
+    assert_false(key_input_next(&in, &k, 6999, true));
+    assert_true(key_input_next(&in, &k, 7000, true));
+    assert_int_equal(k.len, 1);
+    key_input_finish(&in);
+}
+
 static void
 test_late(void **state)
 {
@@ -302,6 +328,7 @@ main(void)
         cmocka_unit_test(test_plain),   cmocka_unit_test(test_sequences),
         cmocka_unit_test(test_alt),     cmocka_unit_test(test_csi_u),
         cmocka_unit_test(test_unknown), cmocka_unit_test(test_late),
+        cmocka_unit_test(test_torn),
         cmocka_unit_test(test_time),    cmocka_unit_test(test_paste),
         cmocka_unit_test(test_big_paste), cmocka_unit_test(test_report),
         cmocka_unit_test(test_random),

@@ -19,7 +19,8 @@
 enum {
     ESC = 0x1B,
     ESC_MS = 25,     /* a lone ESC is a key */
-    CUT_MS = 250,    /* the rest of a sequence or character is lost */
+    CUT_MS = 250,    /* the rest of a sequence is lost */
+    TORN_MS = 1000,  /* the rest of a character is lost */
     PASTE_MS = 1000, /* the end of a paste is lost */
     CSI_MAX = 64,
     PARAMS = 4
@@ -411,7 +412,7 @@ patience(const struct key_input *in)
         return -1;
     s = in->buf + in->at;
     if (*s != ESC)
-        return CUT_MS;
+        return TORN_MS;
     return len == 1 || (len == 2 && (s[1] == 'O' || s[1] == ESC)) ? ESC_MS
                                                                   : CUT_MS;
 }
@@ -539,6 +540,7 @@ key_input_next(struct key_input *in, struct key *k, int64_t now, bool late)
         if (n == 0)
             break;
         in->at += n;
+        in->last = now; /* what comes next is waited for from here on */
         if (k->code != KEY_NONE)
             return true;
     }

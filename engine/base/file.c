@@ -211,13 +211,13 @@ make_beside(const char *dir, char **name)
 }
 
 static bool
-write_and_sync(int fd, const void *data, size_t len)
+write_new(int fd, const void *data, size_t len, bool sync)
 {
-    return file_write_all(fd, data, len, NULL) && fsync(fd) == 0;
+    return file_write_all(fd, data, len, NULL) && (!sync || fsync(fd) == 0);
 }
 
 static bool
-rewrite_in_place(const char *path, const void *data, size_t len)
+rewrite_in_place(const char *path, const void *data, size_t len, bool sync)
 {
     int fd = open(path, O_WRONLY | O_CLOEXEC | O_NONBLOCK), e;
     bool ok;
@@ -225,7 +225,7 @@ rewrite_in_place(const char *path, const void *data, size_t len)
     if (fd < 0)
         return false;
     ok = file_write_all(fd, data, len, NULL) &&
-         ftruncate(fd, (off_t)len) == 0 && fsync(fd) == 0;
+         ftruncate(fd, (off_t)len) == 0 && (!sync || fsync(fd) == 0);
     e = errno;
     close(fd);
     errno = e;
@@ -235,7 +235,7 @@ rewrite_in_place(const char *path, const void *data, size_t len)
 /* path is no link; old is NULL when there is no file yet. */
 static bool
 replace(const char *path, const struct stat *old, const void *data, size_t len,
-        struct err *err)
+        bool sync, struct err *err)
 {
     char *dir = file_folder(path), *tmp = NULL;
     bool ok = false, keep_inode;
@@ -251,7 +251,7 @@ replace(const char *path, const struct stat *old, const void *data, size_t len,
         keep_inode = true;
     if (old && fchmod(fd, old->st_mode & 07777) != 0)
         keep_inode = true;
-    if (!write_and_sync(fd, data, len)) {
+    if (!write_new(fd, data, len, sync)) {
         err_errno(err, ERR_FAILED, errno,
                   "%s cannot be written (the old one is untouched)", path);
         goto out;
@@ -261,11 +261,12 @@ replace(const char *path, const struct stat *old, const void *data, size_t len,
             err_errno(err, ERR_FAILED, errno, "%s cannot be replaced", path);
             goto out;
         }
-        sync_folder(dir);
+        if (sync)
+            sync_folder(dir);
         ok = true;
         free(tmp);
         tmp = NULL;
-    } else if (rewrite_in_place(path, data, len)) {
+    } else if (rewrite_in_place(path, data, len, sync)) {
         ok = true;
     } else {
         int e = errno;
@@ -292,8 +293,9 @@ out:
     return ok;
 }
 
-bool
-file_replace(const char *path, const void *data, size_t len, struct err *err)
+static bool
+replace_any(const char *path, const void *data, size_t len, bool sync,
+            struct err *err)
 {
     char *real = follow_links(path);
     struct stat st;
@@ -303,7 +305,7 @@ file_replace(const char *path, const void *data, size_t len, struct err *err)
         return err_errno(err, ERR_FAILED, errno, "%s cannot be written", path);
     if (stat(real, &st) != 0) {
         if (errno == ENOENT)
-            ok = replace(real, NULL, data, len, err);
+            ok = replace(real, NULL, data, len, sync, err);
         else
             ok =
                 err_errno(err, ERR_FAILED, errno, "%s cannot be written", real);
@@ -312,10 +314,23 @@ file_replace(const char *path, const void *data, size_t len, struct err *err)
                      S_ISDIR(st.st_mode) ? "a folder"
                                          : "a pipe, a device or a socket");
     } else {
-        ok = replace(real, &st, data, len, err);
+        ok = replace(real, &st, data, len, sync, err);
     }
     free(real);
     return ok;
+}
+
+bool
+file_replace(const char *path, const void *data, size_t len, struct err *err)
+{
+    return replace_any(path, data, len, true, err);
+}
+
+bool
+file_replace_lazily(const char *path, const void *data, size_t len,
+                    struct err *err)
+{
+    return replace_any(path, data, len, false, err);
 }
 
 bool

@@ -26,6 +26,11 @@ bool file_pread(int fd, void *buf, size_t len, size_t offset, const char *name,
 bool file_replace(const char *path, const void *data, size_t len,
                   struct err *err);
 
+/* The same without waiting for the disk: after a power cut the file may be the
+ * old one, the new one or empty. For what can be found out again. */
+bool file_replace_lazily(const char *path, const void *data, size_t len,
+                         struct err *err);
+
 /* The folder a path lies in: all before its last '/', "/" or "."; given. */
 char *file_folder(const char *path);
 
