@@ -114,15 +114,10 @@ struct pass {
 };
 
 static void
-linear(const struct pass *p, const float *w, const float *b, int n_out,
-       int n_in, enum ops_after after, const float *x, float *y)
+linear(const struct pass *p, const struct matrix *w, const float *b,
+       enum ops_after after, const float *x, float *y)
 {
-    struct ops_linear l = { .w = w,
-                            .b = b,
-                            .n_out = n_out,
-                            .n_in = n_in,
-                            .after = after,
-                            .act = p->g->act };
+    struct ops_linear l = { .w = w, .b = b, .after = after, .act = p->g->act };
 
     ops_linear(p->s->ops, &l, x, p->T, y);
 }
@@ -171,7 +166,7 @@ attend(struct pass *p, int l, int keep_from)
                  (g->scale_by_layer ? (float)(l + 1) : 1.0f),
     };
 
-    linear(p, w->qkv_w, w->qkv_b, 3 * g->D, g->D, OPS_STORE, p->s->y, p->s->z);
+    linear(p, &w->qkv, w->qkv_b, OPS_STORE, p->s->y, p->s->z);
     ops_attend(p->s->ops, &a, p->s->z, keep_from, T, p->s->y);
     drop_rows(p, keep_from);
 }
@@ -188,10 +183,10 @@ block_gpt2(struct pass *p, int l, int keep_from)
     attend(p, l, keep_from);
     if (p->T == 0)
         return;
-    linear(p, w->o_w, w->o_b, g->D, g->D, OPS_ADD, s->y, s->x);
+    linear(p, &w->o, w->o_b, OPS_ADD, s->y, s->x);
     norm(p, w->ln2_g, w->ln2_b);
-    linear(p, w->fc_w, w->fc_b, g->F, g->D, OPS_ACTIVATE, s->y, s->z);
-    linear(p, w->proj_w, w->proj_b, g->D, g->F, OPS_ADD, s->z, s->x);
+    linear(p, &w->fc, w->fc_b, OPS_ACTIVATE, s->y, s->z);
+    linear(p, &w->proj, w->proj_b, OPS_ADD, s->z, s->x);
 }
 
 /* y = x, for the networks whose attention reads x as it is. */
@@ -214,10 +209,10 @@ block_grover(struct pass *p, int l, int keep_from)
     attend(p, l, keep_from);
     if (p->T == 0)
         return;
-    linear(p, w->o_w, w->o_b, g->D, g->D, OPS_ADD, s->y, s->x);
+    linear(p, &w->o, w->o_b, OPS_ADD, s->y, s->x);
     norm(p, w->ln2_g, w->ln2_b);
-    linear(p, w->fc_w, w->fc_b, g->F, g->D, OPS_ACTIVATE, s->y, s->z);
-    linear(p, w->proj_w, w->proj_b, g->D, g->F, OPS_ADD, s->z, s->x);
+    linear(p, &w->fc, w->fc_b, OPS_ACTIVATE, s->y, s->z);
+    linear(p, &w->proj, w->proj_b, OPS_ADD, s->z, s->x);
     norm_x(p, w->ln1_g, w->ln1_b);
 }
 
@@ -234,10 +229,10 @@ block_gpt1(struct pass *p, int l, int keep_from)
     attend(p, l, keep_from);
     if (p->T == 0)
         return;
-    linear(p, w->o_w, w->o_b, g->D, g->D, OPS_ADD, s->y, s->x);
+    linear(p, &w->o, w->o_b, OPS_ADD, s->y, s->x);
     norm_x(p, w->ln1_g, w->ln1_b);
-    linear(p, w->fc_w, w->fc_b, g->F, g->D, OPS_ACTIVATE, s->x, s->z);
-    linear(p, w->proj_w, w->proj_b, g->D, g->F, OPS_ADD, s->z, s->x);
+    linear(p, &w->fc, w->fc_b, OPS_ACTIVATE, s->x, s->z);
+    linear(p, &w->proj, w->proj_b, OPS_ADD, s->z, s->x);
     norm_x(p, w->ln2_g, w->ln2_b);
 }
 
@@ -255,7 +250,7 @@ gpt2_forward(const struct gpt2 *g, struct gpt2_scratch *s, struct kv *kv,
     struct pass p = { .g = g, .s = s, .kv = kv, .T = T };
     int wanted = !logits ? 0 : all ? T : 1;
 
-    ops_embed(g->wte, g->wpe, ids, kv->n, T, g->D, s->x);
+    ops_embed(&g->wte, g->wpe, ids, kv->n, T, s->x);
     if (g->net == NET_GROVER)
         norm_x(&p, g->lnf_g, g->lnf_b);
     for (int l = 0; l < g->L; l++) {
@@ -268,8 +263,8 @@ gpt2_forward(const struct gpt2 *g, struct gpt2_scratch *s, struct kv *kv,
             drop_rows(&p, p.T - wanted);
         if (g->net == NET_GPT2)
             norm(&p, g->lnf_g, g->lnf_b);
-        linear(&p, g->head, NULL, g->V, g->D, OPS_STORE,
-               g->net == NET_GPT2 ? s->y : s->x, logits);
+        linear(&p, &g->head, NULL, OPS_STORE, g->net == NET_GPT2 ? s->y : s->x,
+               logits);
     }
     kv->n += T;
     return true;

@@ -14,6 +14,7 @@
 
 #include "engine/base/err.h"
 #include "engine/load/load.h"
+#include "engine/matrix.h"
 
 /* Three networks share every shape and differ in where the norms sit. */
 enum network {
@@ -24,13 +25,10 @@ enum network {
                  * MLP, no ln_f */
 };
 
-struct gpt2_layer {               /* all borrowed from gpt2.block */
-    const float *ln1_g, *ln1_b;   /* [D] */
-    const float *qkv_w, *qkv_b;   /* [3D][D], [3D] */
-    const float *o_w, *o_b;       /* [D][D], [D] */
-    const float *ln2_g, *ln2_b;   /* [D] */
-    const float *fc_w, *fc_b;     /* [F][D], [F] */
-    const float *proj_w, *proj_b; /* [D][F], [D] */
+struct gpt2_layer { /* all borrowed from gpt2.block */
+    const float *ln1_g, *ln1_b, *ln2_g, *ln2_b; /* [D] */
+    struct matrix qkv, o, fc, proj; /* [3D][D], [D][D], [F][D], [D][F] */
+    const float *qkv_b, *o_b, *fc_b, *proj_b;
 };
 
 struct gpt2 { /* constant after loading */
@@ -39,12 +37,13 @@ struct gpt2 { /* constant after loading */
     float eps;
     enum activation act;
     bool scale_attn, scale_by_layer;
+    enum weight_type type;      /* of all matrices but wpe */
     float *block;               /* one allocation for all parameters */
-    size_t n_block;             /* floats in it */
-    const float *wte;           /* [V][D] */
+    size_t n_block;             /* words of four bytes in it */
+    struct matrix wte;          /* [V][D]; rows are unpacked when looked up */
     const float *wpe;           /* [P][D] */
     const float *lnf_g, *lnf_b; /* [D]; NULL in NET_GPT1 */
-    const float *head;          /* [V][D]; == wte when tied */
+    struct matrix head;         /* [V][D]; wte's data when tied */
     struct gpt2_layer *layer;   /* [L] */
 };
 

@@ -14,7 +14,9 @@
 
 #include "engine/base/mem.h"
 #include "engine/gpt2.h"
+#include "engine/kernels/kernels.h"
 #include "engine/load/fill.h"
+#include "engine/load/quant.h"
 #include "engine/model_parts.h"
 #include "engine/ops.h"
 #include "engine/session.h"
@@ -187,6 +189,45 @@ open_vocabulary(struct model *m, const struct model_options *opt,
            err_wrap(err, "%s", asked ? asked : m->files.dir);
 }
 
+/* --- the running type --- */
+
+/* Of f32: up to here a model runs as it is, and nothing is rounded. */
+#define SMALL_BYTES 200e6
+
+static enum weight_type
+natural_type(const struct model *m, const struct plan *p)
+{
+    double D = p->D, F = p->F, V = p->V;
+    double n = V * D * (p->head == PLAN_NONE ? 1 : 2) + (double)p->P * D +
+               (double)p->L * (4 * D * D + 2 * D * F);
+    const struct tensor_entry *e;
+
+    if (4 * n <= SMALL_BYTES || p->L == 0)
+        return WT_F32;
+    e = &m->files.table.v[p->layer[0][SLOT_FC_W]];
+    if (e->dtype == DT_BF16)
+        return WT_BF16;
+    if (e->dtype == DT_BLOCKS && e->quant == GGML_Q4_0)
+        return WT_INT4;
+    return WT_INT8;
+}
+
+static bool
+choose_type(const struct model *m, const struct plan *p, const char *asked,
+            enum weight_type *type, struct err *err)
+{
+    *type = WT_F32;
+    if (!asked || weight_type_find(asked, type))
+        return true;
+    if (strcmp(asked, "auto") != 0)
+        return err_set(err, ERR_USAGE,
+                       "there is no type %.40s: take f32, bf16, int8, int4 or "
+                       "auto",
+                       asked);
+    *type = natural_type(m, p);
+    return true;
+}
+
 /* --- opening --- */
 
 static void
@@ -195,7 +236,10 @@ describe(struct model *m, const struct plan *p, size_t n_params)
     struct model_info *i = &m->info;
 
     strcpy(i->network, network_names[p->net]);
-    strcpy(i->type, "f32");
+    strcpy(i->type, weight_type_name(m->net ? m->net->type : WT_F32));
+    snprintf(m->arithmetic, sizeof m->arithmetic, "%s%s%s", ops_arithmetic(),
+             m->net && m->net->type ? "/" : "",
+             m->net && m->net->type ? i->type : "");
     i->n_vocab = p->V;
     i->n_pos = p->P_used;
     i->n_embd = p->D;
@@ -215,11 +259,12 @@ open_all(struct model *m, const char *path, const struct model_options *opt,
 {
     struct fill_watch watch = { opt ? opt->progress : NULL,
                                 opt ? opt->ud : NULL };
+    enum weight_type type = WT_F32;
     size_t n_params = 0;
     const char *note;
     int i;
 
-    if (!weights_open(&m->files, path, err) ||
+    if (!kernels_check(err) || !weights_open(&m->files, path, err) ||
         !config_read(m->files.dir, &m->config, err))
         return false;
     if (!config_from_meta(&m->files.meta, &m->config, err))
@@ -229,7 +274,10 @@ open_all(struct model *m, const char *path, const struct model_options *opt,
     if (!open_vocabulary(m, opt, network_names[p->net], p->V, err))
         return false;
     if (!opt || !opt->vocab_only) {
-        m->net = fill_gpt2(p, &m->files, &m->config, &watch, &n_params, err);
+        m->net = choose_type(m, p, opt ? opt->type : NULL, &type, err)
+                     ? fill_gpt2(p, &m->files, &m->config, type, &watch,
+                                 &n_params, err)
+                     : NULL;
         if (!m->net)
             return false;
     }
@@ -303,7 +351,7 @@ model_tok_hash(const struct model *m)
 const char *
 model_arithmetic(const struct model *m)
 {
-    return ops_arithmetic();
+    return m->arithmetic;
 }
 
 /* --- running it for engineers --- */

@@ -29,6 +29,9 @@ struct model_options {
     /* The family that the model is to be treated as ("gpt2-ml", "uer" ...),
      * or NULL: found by what is there. */
     const char *profile;
+    /* "f32", "bf16", "int8", "int4", or "auto": f32 up to 200 MB of it, then
+     * what the file has, else int8. NULL: f32. */
+    const char *type;
     bool vocab_only; /* `tokens`: check all but leave the weights unread; only
                       * info, notes, vocabulary and hashes are there then */
 };
@@ -44,7 +47,7 @@ struct model_info {
     bool tied;
     bool has_vocab;
     bool char_like;   /* lengths are shown as 字 rather than 词元 */
-    char type[8];     /* running type: "f32" */
+    char type[8];     /* running type: "f32", "bf16", "int8", "int4" */
 };
 
 /* NULL and err (ERR_MODEL or ERR_MEMORY) on failure. */

@@ -12,6 +12,7 @@ struct model { /* constant after model_open() */
     struct gpt2 *net;
     struct vocab *vocab; /* NULL: none */
     struct model_config config;
+    char arithmetic[160];        /* of a run, with the type of the weights */
     struct notes notes;          /* ours, then the vocabulary's */
     struct weights_source files; /* open still: the hash reads them */
 };

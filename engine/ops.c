@@ -3,7 +3,9 @@
  * once (kernels' dots). With many it is arithmetic: a matrix product, ours
  * where it is faster than OpenBLAS' (kernels' tile), else OpenBLAS, always
  * called with one thread of its own from each of ours. So no thread of
- * OpenBLAS ever waits beside the pool's.
+ * OpenBLAS ever waits beside the pool's. Weights in tiles (bf16, int8, int4)
+ * have one way only, whatever the number of tokens, so that a result does
+ * not depend on it.
  */
 #include "engine/ops.h"
 
@@ -16,6 +18,7 @@
 #include "engine/base/mem.h"
 #include "engine/base/pool.h"
 #include "engine/kernels/kernels.h"
+#include "engine/kernels/tiled.h"
 
 #define FEW        8     /* tokens; from here on the matrix product wins */
 #define FEW_ROWS   64    /* rows whose products wait in a thread's own part */
@@ -34,6 +37,11 @@ struct ops {
     float *panels; /* [panels][n_in][panel]: the tokens, packed */
     float *part;   /* each thread's own, n_part floats apart */
     size_t n_panels, n_part;
+    /* The same tokens as int8, for weights in tiles. */
+    signed char *q; /* [T][n_blocks][32] */
+    float *scale;   /* [T][n_blocks] */
+    int *sum;       /* [T][n_blocks] */
+    size_t n_q;     /* blocks in them */
 };
 
 /* OpenBLAS starts a thread for every other processor as soon as it is loaded,
@@ -83,7 +91,15 @@ ops_new(const struct ops_limits *lim, struct err *err)
     if (o->panels)
         o->part = mem_big(o->n_part * (size_t)pool_threads(o->pool),
                           sizeof(float), "working memory", err);
-    if (!o->part) {
+    o->n_q =
+        up_to((size_t)lim->n_in, MATRIX_BLOCK) / MATRIX_BLOCK * (size_t)lim->T;
+    if (o->part)
+        o->q = mem_big(o->n_q, MATRIX_BLOCK, "working memory", err);
+    if (o->q)
+        o->scale = mem_big(o->n_q, sizeof(float), "working memory", err);
+    if (o->scale)
+        o->sum = mem_big(o->n_q, sizeof(int), "working memory", err);
+    if (!o->sum) {
         ops_free(o);
         return NULL;
     }
@@ -98,6 +114,9 @@ ops_free(struct ops *o)
     pool_free(o->pool);
     mem_big_free(o->panels);
     mem_big_free(o->part);
+    mem_big_free(o->q);
+    mem_big_free(o->scale);
+    mem_big_free(o->sum);
     free(o);
 }
 
@@ -105,7 +124,8 @@ size_t
 ops_bytes(const struct ops *o)
 {
     return sizeof(float) *
-           (o->n_panels + o->n_part * (size_t)pool_threads(o->pool));
+               (o->n_panels + o->n_part * (size_t)pool_threads(o->pool)) +
+           o->n_q * (MATRIX_BLOCK + sizeof(float) + sizeof(int));
 }
 
 const char *
@@ -142,15 +162,17 @@ panel_width(const struct ops *o, int T)
 /* --- embedding, norm --- */
 
 void
-ops_embed(const float *a, const float *b, const int *ids, int first, int T,
-          int D, float *x)
+ops_embed(const struct matrix *a, const float *b, const int *ids, int first,
+          int T, float *x)
 {
-    for (int t = 0; t < T; t++) {
-        const float *at = a + (size_t)ids[t] * (size_t)D;
-        const float *bt = b + (size_t)(first + t) * (size_t)D;
+    size_t D = (size_t)a->n_in;
 
-        for (int i = 0; i < D; i++)
-            x[(size_t)t * (size_t)D + (size_t)i] = at[i] + bt[i];
+    for (int t = 0; t < T; t++, x += D) {
+        const float *bt = b + (size_t)(first + t) * D;
+
+        matrix_row(a, (size_t)ids[t], x);
+        for (size_t i = 0; i < D; i++)
+            x[i] += bt[i];
     }
 }
 
@@ -193,15 +215,22 @@ struct linear_job {
     const float *x;
     int T;
     float *y;
+    struct tokens tokens;   /* with weights in tiles */
     int rows;               /* of a chunk, with many tokens */
     int n_panels;           /* of the tokens */
     int at[FEW_CHUNKS + 1]; /* first row of a chunk, with few tokens */
 };
 
+static const float *
+weights_of(const struct linear_job *j)
+{
+    return j->l->w->data;
+}
+
 static size_t
 work_of(const struct linear_job *j)
 {
-    return (size_t)j->l->n_out * (size_t)j->l->n_in * (size_t)j->T;
+    return (size_t)j->l->w->n_out * (size_t)j->l->w->n_in * (size_t)j->T;
 }
 
 /* v[T][n], rows ldv apart, for outputs i0 .. i0+n-1 of the tokens from t0 on:
@@ -215,7 +244,7 @@ finish(const struct linear_job *j, float *v, size_t ldv, int t0, int T, int i0,
     const struct ops_linear *l = j->l;
 
     for (int t = 0; t < T; t++, v += ldv) {
-        float *y = j->y + (size_t)(t0 + t) * (size_t)l->n_out + (size_t)i0;
+        float *y = j->y + (size_t)(t0 + t) * (size_t)l->w->n_out + (size_t)i0;
 
         if (l->b)
             k->add(v, l->b + i0, n);
@@ -232,15 +261,15 @@ static void
 few_chunk(void *ud, int chunk, int thread)
 {
     struct linear_job *j = ud;
-    size_t K = (size_t)j->l->n_in;
+    size_t K = (size_t)j->l->w->n_in;
     float *v = own_part(j->o, thread);
 
     for (int i = j->at[chunk]; i < j->at[chunk + 1]; i += FEW_ROWS) {
         int n =
             j->at[chunk + 1] - i < FEW_ROWS ? j->at[chunk + 1] - i : FEW_ROWS;
 
-        j->o->k->dots(j->l->w + (size_t)i * K, K, n, (int)K, j->x, K, j->T, v,
-                      (size_t)n);
+        j->o->k->dots(weights_of(j) + (size_t)i * K, K, n, (int)K, j->x, K,
+                      j->T, v, (size_t)n);
         finish(j, v, (size_t)n, 0, j->T, i, n);
     }
 }
@@ -248,25 +277,94 @@ few_chunk(void *ud, int chunk, int thread)
 /* Each chunk is a share of the rows that are left, so the first ones are long
  * runs of memory and the last ones short: the threads end together. Which
  * rows share a chunk does not show in the result. */
-static void
-linear_few(struct linear_job *j)
+static int
+cut(struct linear_job *j, size_t row_bytes, size_t unit)
 {
-    int left = j->l->n_out, n = 0, threads = pool_threads(j->o->pool);
-    int least = (int)(FEW_BYTES / sizeof(float)) / j->l->n_in + 1;
+    int left = j->l->w->n_out, n = 0, threads = pool_threads(j->o->pool);
+    int least = (int)(FEW_BYTES / row_bytes) + 1;
 
     j->at[0] = 0;
     while (left > 0 && n < FEW_CHUNKS) {
         int rows = left / (2 * threads);
 
         rows = rows < least ? least : rows;
-        rows = (int)up_to((size_t)rows, 4);
+        rows = (int)up_to((size_t)rows, unit);
         if (rows > left || n == FEW_CHUNKS - 1)
             rows = left;
         j->at[n + 1] = j->at[n] + rows;
         left -= rows;
         n++;
     }
+    return n;
+}
+
+static void
+linear_few(struct linear_job *j)
+{
+    int n = cut(j, (size_t)j->l->w->n_in * sizeof(float), 4);
+
     run(j->o, n, work_of(j), few_chunk, j);
+}
+
+/* --- weights in tiles --- */
+
+static void
+quantize_token(void *ud, int t, int thread)
+{
+    struct linear_job *j = ud;
+    struct ops *o = j->o;
+    size_t K = (size_t)j->l->w->n_in, nb = j->tokens.n_blocks;
+    size_t at = (size_t)t * nb;
+
+    o->k->tiled->quantize(j->x + (size_t)t * K, (int)K,
+                          o->q + at * MATRIX_BLOCK, o->scale + at, o->sum + at);
+}
+
+static void
+tiled_chunk(void *ud, int chunk, int thread)
+{
+    struct linear_job *j = ud;
+    const struct matrix *w = j->l->w;
+    size_t bytes = matrix_tile_bytes(w->type, w->n_in);
+    float *v = own_part(j->o, thread);
+
+    for (int i = j->at[chunk]; i < j->at[chunk + 1]; i += FEW_ROWS) {
+        int n =
+            j->at[chunk + 1] - i < FEW_ROWS ? j->at[chunk + 1] - i : FEW_ROWS;
+        int n_tiles = (n + MATRIX_TILE - 1) / MATRIX_TILE;
+        size_t ldv = (size_t)n_tiles * MATRIX_TILE;
+
+        for (int t = 0; t < j->T; t += FEW) {
+            int T = j->T - t < FEW ? j->T - t : FEW;
+
+            j->o->k->tiled->rows[w->type]((const char *)w->data +
+                                              (size_t)(i / MATRIX_TILE) * bytes,
+                                          n_tiles, w->n_in, &j->tokens, t, T, v,
+                                          ldv);
+            finish(j, v, ldv, t, T, i, n);
+        }
+    }
+}
+
+static void
+linear_tiled(struct linear_job *j)
+{
+    const struct matrix *w = j->l->w;
+
+    j->tokens = (struct tokens){
+        .x = j->x,
+        .ldx = (size_t)w->n_in,
+        .q = j->o->q,
+        .scale = j->o->scale,
+        .sum = j->o->sum,
+        .n_blocks = up_to((size_t)w->n_in, MATRIX_BLOCK) / MATRIX_BLOCK,
+    };
+    if (w->type != WT_BF16)
+        run(j->o, j->T, (size_t)j->T * (size_t)w->n_in, quantize_token, j);
+    run(j->o,
+        cut(j, matrix_tile_bytes(w->type, w->n_in) / MATRIX_TILE + 1,
+            MATRIX_TILE),
+        work_of(j), tiled_chunk, j);
 }
 
 static void
@@ -274,7 +372,7 @@ pack_chunk(void *ud, int chunk, int thread)
 {
     struct linear_job *j = ud;
     const struct kernels *k = j->o->k;
-    size_t K = (size_t)j->l->n_in;
+    size_t K = (size_t)j->l->w->n_in;
     int t0 = chunk * k->panel;
     int T = j->T - t0 < k->panel ? j->T - t0 : k->panel;
 
@@ -287,7 +385,7 @@ static int
 chunk_rows(const struct linear_job *j, int chunk, int *i0)
 {
     *i0 = chunk * j->rows;
-    return j->l->n_out - *i0 < j->rows ? j->l->n_out - *i0 : j->rows;
+    return j->l->w->n_out - *i0 < j->rows ? j->l->w->n_out - *i0 : j->rows;
 }
 
 static void
@@ -296,7 +394,7 @@ tile_chunk(void *ud, int chunk, int thread)
     struct linear_job *j = ud;
     const struct kernels *k = j->o->k;
     int i0, n = chunk_rows(j, chunk, &i0), panel = k->panel;
-    int K = j->l->n_in;
+    int K = j->l->w->n_in;
     float *c = own_part(j->o, thread);
     float v[TILE_ROWS * 64];
 
@@ -306,8 +404,8 @@ tile_chunk(void *ud, int chunk, int thread)
         const float *xp = j->o->panels + (size_t)t0 * (size_t)K;
 
         for (int k0 = 0; k0 < K; k0 += TILE_DEPTH)
-            k->tile(j->l->w + (size_t)i0 * (size_t)K + (size_t)k0, (size_t)K, 1,
-                    n, K - k0 < TILE_DEPTH ? K - k0 : TILE_DEPTH,
+            k->tile(weights_of(j) + (size_t)i0 * (size_t)K + (size_t)k0,
+                    (size_t)K, 1, n, K - k0 < TILE_DEPTH ? K - k0 : TILE_DEPTH,
                     xp + (size_t)k0 * (size_t)width, width, c, k0 > 0);
         k->unpack(c, n, T, width, v, (size_t)n);
         finish(j, v, (size_t)n, t0, T, i0, n);
@@ -319,14 +417,14 @@ blas_chunk(void *ud, int chunk, int thread)
 {
     struct linear_job *j = ud;
     const struct ops_linear *l = j->l;
-    int i0, n = chunk_rows(j, chunk, &i0), K = l->n_in;
+    int i0, n = chunk_rows(j, chunk, &i0), K = l->w->n_in;
     float *y = j->y + i0;
     bool add = l->after == OPS_ADD;
 
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, j->T, n, K, 1.0f, j->x,
-                K, l->w + (size_t)i0 * (size_t)K, K, add ? 1.0f : 0.0f, y,
-                l->n_out);
-    for (int t = 0; t < j->T; t++, y += l->n_out) {
+                K, weights_of(j) + (size_t)i0 * (size_t)K, K, add ? 1.0f : 0.0f,
+                y, l->w->n_out);
+    for (int t = 0; t < j->T; t++, y += l->w->n_out) {
         if (l->b)
             j->o->k->add(y, l->b + i0, n);
         if (l->after == OPS_ACTIVATE)
@@ -343,9 +441,9 @@ linear_many(struct linear_job *j)
     j->rows = ours ? TILE_ROWS : BLAS_ROWS;
     j->n_panels = (j->T + k->panel - 1) / k->panel;
     if (ours)
-        run(j->o, j->n_panels, (size_t)j->T * (size_t)j->l->n_in, pack_chunk,
+        run(j->o, j->n_panels, (size_t)j->T * (size_t)j->l->w->n_in, pack_chunk,
             j);
-    run(j->o, (j->l->n_out + j->rows - 1) / j->rows, work_of(j),
+    run(j->o, (j->l->w->n_out + j->rows - 1) / j->rows, work_of(j),
         ours ? tile_chunk : blas_chunk, j);
 }
 
@@ -361,7 +459,9 @@ ops_linear(struct ops *o, const struct ops_linear *l, const float *x, int T,
     j.T = T;
     j.y = y;
 
-    if (T < FEW)
+    if (l->w->type != WT_F32)
+        linear_tiled(&j);
+    else if (T < FEW)
         linear_few(&j);
     else
         linear_many(&j);

@@ -17,6 +17,7 @@
 
 #include "engine/base/err.h"
 #include "engine/load/load.h"
+#include "engine/matrix.h"
 
 struct ops; /* threads, kernels and their working memory */
 
@@ -40,8 +41,8 @@ const char *ops_level(const struct ops *o);
 const char *ops_arithmetic(void);
 
 /* x[t] = a[ids[t]] + b[first + t], rows of D floats. */
-void ops_embed(const float *a, const float *b, const int *ids, int first, int T,
-               int D, float *x);
+void ops_embed(const struct matrix *a, const float *b, const int *ids,
+               int first, int T, float *x);
 
 /* y[t] = (x[t] - mean) / sqrt(var + eps) * g + b; the biased variance, eps
  * inside the root (Ba, Kiros, Hinton 2016). x and y [T][D]; y may be x. */
@@ -54,9 +55,8 @@ enum ops_after {              /* what happens to v = w . x + b */
                  OPS_ACTIVATE /* y = act(v) */
 };
 struct ops_linear {
-    const float *w; /* [n_out][n_in] */
+    const struct matrix *w;
     const float *b; /* [n_out]; NULL: none */
-    int n_out, n_in;
     enum ops_after after;
     enum activation act;
 };

@@ -33,7 +33,7 @@ struct local {
     struct gen gen;
     pthread_t thread;
     bool started;
-    char *path, *vocab;
+    char *path, *vocab, *type;
     bool no_vocab_needed;
     int n_threads;
 
@@ -331,6 +331,7 @@ static struct writer *
 load(struct local *g, const struct writer_host *host)
 {
     struct model_options opt = { .vocab = g->vocab,
+                                 .type = g->type,
                                  .progress = tell_loading,
                                  .ud = g,
                                  .no_vocab_needed = g->no_vocab_needed };
@@ -422,6 +423,7 @@ local_free(struct gen *gen)
         close(g->fd);
     free(g->path);
     free(g->vocab);
+    free(g->type);
     free(g);
 }
 
@@ -440,6 +442,7 @@ gen_local(const char *model_path, const struct model_options *opt,
     g->gen.ops = &local_ops;
     g->path = xstrdup(model_path);
     g->vocab = opt && opt->vocab ? xstrdup(opt->vocab) : NULL;
+    g->type = opt && opt->type ? xstrdup(opt->type) : NULL;
     g->no_vocab_needed = opt && opt->no_vocab_needed;
     g->n_threads = n_threads;
     pthread_mutex_init(&g->lock, NULL);

@@ -42,6 +42,9 @@ const struct option_row cli_option_rows[] = {
     { "vocab", 0, OPTION_TEXT, N_("DIR"),
       N_("take the tokenizer from here instead of the model's folder"),
       AT(vocab) },
+    { "type", 0, OPTION_TEXT, N_("TYPE"),
+      N_("numbers the weights are held in: f32, bf16, int8, int4 or auto"),
+      AT(type) },
     { "preset", 0, OPTION_TEXT, N_("NAME"),
       N_("knobs under one name: calm, normal, wild, greedy, tutorial, gpt2-ml; "
          "single knobs win over it"),
@@ -72,8 +75,10 @@ const struct command_row cli_command_rows[] = {
       N_("-m MODEL | --vocab DIR [--profile NAME] [--json] [--decode] "
          "[--special]"),
       N_("each line of standard input as token ids, or back") },
-    { "logits", cli_logits, N_("-m MODEL --ids 5,7,9 [--greedy N]"),
+    { "logits", cli_logits, N_("-m MODEL --ids 5,7,9 [--greedy N] [--type TYPE]"),
       N_("the model's raw scores, for comparing implementations") },
+    { "check", cli_check, N_("MODEL [--type TYPE] [FILE]"),
+      N_("what the smaller types of a model's weights cost in exactness") },
     { "models", cli_models, N_("[--json]"),
       N_("the models that are here, and what is wrong with a broken one") },
     { "get", cli_get, N_("[NAME | OWNER/NAME] [--yes] [--as FOLDER]"),
@@ -466,6 +471,8 @@ merge_into_config(struct cli_options *o)
     }
     if (o->color)
         replace(&c->color, o->color);
+    if (o->type)
+        replace(&c->type, o->type);
     if (o->theme)
         replace(&c->theme, o->theme);
     if (o->lang)

@@ -499,9 +499,10 @@ write_greedy(const struct model *m, const int *ids, size_t n, size_t n_new,
 }
 
 static int
-run_logits(const char *model, const int *ids, size_t n, size_t n_new)
+run_logits(const char *model, const char *type, const int *ids, size_t n,
+           size_t n_new)
 {
-    struct model_options opt = { .no_vocab_needed = true };
+    struct model_options opt = { .no_vocab_needed = true, .type = type };
     char *path = paths_find_model(model);
     struct logits l = { 0 };
     struct err err = { 0 };
@@ -528,10 +529,12 @@ int
 cli_logits(int argc, char **argv)
 {
     const char *model = NULL, *ids_text = NULL, *greedy = NULL;
+    const char *type = NULL;
     const struct option options[] = {
         { "--model", "-m", &model, NULL },
         { "--ids", NULL, &ids_text, NULL },
         { "--greedy", NULL, &greedy, NULL },
+        { "--type", NULL, &type, NULL },
     };
     int status =
         read_options(options, sizeof options / sizeof *options, argc, argv);
@@ -558,7 +561,7 @@ cli_logits(int argc, char **argv)
     }
     if (!parse_ids(ids_text, strlen(ids_text), &ids, &n, &err))
         return cli_fault("--ids", &err);
-    status = run_logits(model, ids, n, n_new);
+    status = run_logits(model, type, ids, n, n_new);
     free(ids);
     return status;
 }

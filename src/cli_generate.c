@@ -372,7 +372,10 @@ run_samples(struct job *j)
 int
 cli_generate(const struct cli_options *o, const char *text, size_t len)
 {
-    struct model_options opt = { .vocab = o->vocab };
+    struct model_options opt = {
+        .vocab = o->vocab,
+        .type = o->config.type ? o->config.type : "auto",
+    };
     struct job j = { .o = o, .prompt = text, .prompt_len = len };
     char *model = cli_model_path(o);
 

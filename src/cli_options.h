@@ -15,7 +15,8 @@ enum {
 };
 
 struct cli_options { /* texts are borrowed from argv */
-    const char *prompt, *model, *vocab, *preset, *color, *ambiwidth, *lang, *theme;
+    const char *prompt, *model, *vocab, *type,
+         *preset, *color, *ambiwidth, *lang, *theme;
     int64_t samples;
     bool echo, json, help, version, paths;
     struct config config; /* the config file with the options applied */

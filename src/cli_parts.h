@@ -12,6 +12,9 @@ int cli_tokens(int argc, char **argv);
 /* logits -m MODEL --ids 5,7,9 [--greedy N] */
 int cli_logits(int argc, char **argv);
 
+/* check MODEL [--type TYPE] [FILE] (cli_check.c) */
+int cli_check(int argc, char **argv);
+
 /* get [NAME] [--yes] [--as FOLDER]: downloads a model (get.c) */
 int cli_get(int argc, char **argv);
 /* models [--json]: those that are there (models.c) */

@@ -34,8 +34,11 @@ struct key_row {
 static const char *const color_choices[] = { "auto", "16",  "256",
                                              "true", "off", NULL };
 static const char *const lang_choices[] = { "zh", "en", NULL };
+static const char *const type_choices[] = { "auto", "f32",  "bf16",
+                                            "int8", "int4", NULL };
 static const struct key_row key_rows[] = {
     { "model", offsetof(struct config, model), NULL },
+    { "type", offsetof(struct config, type), type_choices },
     { "theme", offsetof(struct config, theme), NULL },
     { "color", offsetof(struct config, color), color_choices },
     { "lang", offsetof(struct config, lang), lang_choices },
@@ -53,6 +56,7 @@ void
 config_finish(struct config *c)
 {
     free(c->model);
+    free(c->type);
     free(c->theme);
     free(c->lang);
     free(c->color);

@@ -1,6 +1,7 @@
 /* src/config.h  $XDG_CONFIG_HOME/jielong/config, read with inih.
  *
  *     model = /path/or/name        [knobs]
+ *     type = auto|f32|bf16|int8|int4
  *     theme = ink                  temp = 0.9
  *     ambiwidth = auto|1|2         top-k = 40
  *     lang = zh|en                 ...
@@ -17,7 +18,7 @@
 #include "engine/knobs.h"
 
 struct config {
-    char *model, *theme, *lang, *color; /* owned; NULL when not set */
+    char *model, *type, *theme, *lang, *color; /* owned; NULL when not set */
     int ambiwidth;                      /* 0 auto, 1, 2 */
     struct knobs knobs;
     bool knob_set[KNOB_COUNT];

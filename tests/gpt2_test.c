@@ -243,15 +243,16 @@ heads_have_no_order(void **state)
     before = rows_of(g, ids, 30, 30);
     for (int l = 0; l < g->L; l++) {
         const struct gpt2_layer *w = &g->layer[l];
+        const float *qkv = w->qkv.data, *out = w->o.data;
 
         for (size_t part = 0; part < 3; part++) {
             size_t h1 = part * D + d, h3 = part * D + 3 * d;
 
-            swap_floats(w->qkv_w + h1 * D, w->qkv_w + h3 * D, d * D);
+            swap_floats(qkv + h1 * D, qkv + h3 * D, d * D);
             swap_floats(w->qkv_b + h1, w->qkv_b + h3, d);
         }
         for (size_t i = 0; i < D; i++)
-            swap_floats(w->o_w + i * D + d, w->o_w + i * D + 3 * d, d);
+            swap_floats(out + i * D + d, out + i * D + 3 * d, d);
     }
     after = rows_of(g, ids, 30, 30);
     assert_true(distance(before, after, 30 * (size_t)g->V) <= 1e-5);

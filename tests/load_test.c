@@ -43,13 +43,13 @@ all_forms_give_the_same_bits(void **state)
     assert_int_equal(a->L, 3);
     assert_int_equal(a->H, 2);
     assert_int_equal(a->F, 40);
-    assert_ptr_equal(a->head, a->wte);
-    assert_int_equal((uintptr_t)a->layer[1].fc_w % 64, 0);
+    assert_ptr_equal(a->head.data, a->wte.data);
+    assert_int_equal((uintptr_t)a->layer[1].fc.data % 64, 0);
     assert_int_equal(notes.n, 0);
     for (i = 0; i < sizeof forms / sizeof *forms; i++) {
         b = must_load(tiny(forms[i]), &notes);
         assert_int_equal(a->n_block, b->n_block);
-        assert_ptr_equal(b->head, b->wte);
+        assert_ptr_equal(b->head.data, b->wte.data);
         if (memcmp(a->block, b->block, a->n_block * sizeof(float)) != 0)
             fail_msg("%s differs", forms[i]);
         gpt2_free(b);
@@ -67,16 +67,18 @@ matrices_are_turned(void **state)
     struct err err = { 0 };
     struct weights_source s;
     float v[16 * 48];
+    const float *w;
     size_t i, r, c;
 
     assert_true(weights_open(&s, tiny("f32"), &err));
     for (i = 0; strcmp(tensor_name(&s.table, i), "h.1.attn.c_attn.weight"); i++)
         assert_true(i + 1 < s.table.n);
     assert_true(weights_read_f32(&s, i, v, &err));
+    w = g->layer[1].qkv.data;
     for (r = 0; r < 16; r++)
         for (c = 0; c < 48; c++)
-            assert_true(v[48 * r + c] == g->layer[1].qkv_w[16 * c + r]);
-    assert_true(g->layer[1].qkv_w[1] != g->layer[1].qkv_w[16]);
+            assert_true(v[48 * r + c] == w[16 * c + r]);
+    assert_true(w[1] != w[16]);
     weights_close(&s);
     gpt2_free(g);
 }
@@ -87,8 +89,8 @@ an_output_matrix_of_its_own(void **state)
     struct notes notes = { 0 };
     struct gpt2 *g = must_load(tiny("untied"), &notes);
 
-    assert_ptr_not_equal(g->head, g->wte);
-    assert_memory_not_equal(g->head, g->wte, sizeof(float) * 61 * 16);
+    assert_ptr_not_equal(g->head.data, g->wte.data);
+    assert_memory_not_equal(g->head.data, g->wte.data, sizeof(float) * 61 * 16);
     assert_int_equal(notes.n, 0);
     gpt2_free(g);
 }
@@ -714,14 +716,14 @@ progress_and_cancel(void **state)
     assert_true(weights_open(&s, tiny("f32"), &err));
     assert_true(config_read(s.dir, &c, &err));
     assert_true(plan_gpt2(&p, &s, &c, &notes, &err));
-    g = fill_gpt2(&p, &s, &c, &watch, &n, &err);
+    g = fill_gpt2(&p, &s, &c, WT_F32, &watch, &n, &err);
     assert_non_null(g);
     assert_int_equal(n, 61 * 16 + 24 * 16 + 3 * 2488 + 32);
     assert_int_equal(w.total, 4 * n);
     assert_int_equal(w.done, w.total);
     gpt2_free(g);
     w = (struct watch){ .stop_at = 3 };
-    assert_null(fill_gpt2(&p, &s, &c, &watch, &n, &err));
+    assert_null(fill_gpt2(&p, &s, &c, WT_F32, &watch, &n, &err));
     assert_int_equal(err.kind, ERR_CANCELLED);
     assert_int_equal(w.calls, 3);
     plan_free(&p);

@@ -23,7 +23,7 @@ load(const char *path, struct notes *notes, struct err *err)
     memset(err, 0, sizeof *err);
     if (weights_open(&s, path, err) && config_read(s.dir, &c, err) &&
         plan_gpt2(&p, &s, &c, notes, err))
-        g = fill_gpt2(&p, &s, &c, NULL, &n, err);
+        g = fill_gpt2(&p, &s, &c, WT_F32, NULL, &n, err);
     plan_free(&p);
     weights_close(&s);
     return g;

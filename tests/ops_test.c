@@ -303,8 +303,9 @@ linear_is_right(void **state)
             float *x = random_floats((size_t)T * 301, 1, 14);
             float *y = random_floats(n_y, 1, 15);
             float *was = random_floats(n_y, 1, 15);
+            struct matrix m = matrix_f32(w, 201, 301);
             struct ops_linear l = {
-                w, b, 201, 301, (enum ops_after)after, ACT_GELU_ERF
+                &m, b, (enum ops_after)after, ACT_GELU_ERF
             };
 
             ops_linear(o, &l, x, T, y);

@@ -47,6 +47,15 @@ random_part(struct gpt2 *g, size_t n, float mean, float spread, uint64_t *state)
 }
 
 /* gelu_new, eps 1e-5; `spread` 1 makes a lively network. */
+static inline struct matrix
+random_matrix(struct gpt2 *g, int n_out, int n_in, float spread,
+              uint64_t *state)
+{
+    return matrix_f32(random_part(g, (size_t)n_out * (size_t)n_in, 0, spread,
+                                  state),
+                      n_out, n_in);
+}
+
 static inline struct gpt2 *
 random_gpt2(const struct shape *s, float spread, uint64_t seed)
 {
@@ -69,8 +78,8 @@ random_gpt2(const struct shape *s, float spread, uint64_t seed)
         exit(1);
     }
     g->layer = xcalloc(L ? L : 1, sizeof *g->layer);
-    g->wte = random_part(g, V * D, 0, spread, &seed);
-    g->head = s->untied ? random_part(g, V * D, 0, w, &seed) : g->wte;
+    g->wte = random_matrix(g, s->V, s->D, spread, &seed);
+    g->head = s->untied ? random_matrix(g, s->V, s->D, w, &seed) : g->wte;
     g->wpe = random_part(g, P * D, 0, 0.3f * spread, &seed);
     g->lnf_g = random_part(g, D, 1, 0.2f, &seed);
     g->lnf_b = random_part(g, D, 0, 0.2f, &seed);
@@ -79,18 +88,76 @@ random_gpt2(const struct shape *s, float spread, uint64_t seed)
 
         y->ln1_g = random_part(g, D, 1, 0.2f, &seed);
         y->ln1_b = random_part(g, D, 0, 0.2f, &seed);
-        y->qkv_w = random_part(g, 3 * D * D, 0, 2 * w, &seed);
+        y->qkv = random_matrix(g, 3 * s->D, s->D, 2 * w, &seed);
         y->qkv_b = random_part(g, 3 * D, 0, 0.2f, &seed);
-        y->o_w = random_part(g, D * D, 0, w, &seed);
+        y->o = random_matrix(g, s->D, s->D, w, &seed);
         y->o_b = random_part(g, D, 0, 0.2f, &seed);
         y->ln2_g = random_part(g, D, 1, 0.2f, &seed);
         y->ln2_b = random_part(g, D, 0, 0.2f, &seed);
-        y->fc_w = random_part(g, F * D, 0, 2 * w, &seed);
+        y->fc = random_matrix(g, s->F, s->D, 2 * w, &seed);
         y->fc_b = random_part(g, F, 0, 0.2f, &seed);
-        y->proj_w = random_part(g, D * F, 0, wf, &seed);
+        y->proj = random_matrix(g, s->D, s->F, wf, &seed);
         y->proj_b = random_part(g, D, 0, 0.2f, &seed);
     }
     return g;
+}
+
+static inline void
+retype_matrix(struct gpt2 *g, struct matrix *m, enum weight_type type)
+{
+    struct matrix was = *m;
+
+    m->type = type;
+    m->data = g->block + g->n_block;
+    matrix_write(m, 0, (size_t)m->n_out, 0, (size_t)m->n_in, was.data,
+                 (size_t)m->n_in, 1);
+    g->n_block += (matrix_bytes(type, m->n_out, m->n_in) + 63) / 64 * 16;
+}
+
+static inline void
+keep_vector(struct gpt2 *g, const float **v, size_t n)
+{
+    memcpy(g->block + g->n_block, *v, n * sizeof(float));
+    *v = g->block + g->n_block;
+    g->n_block += (n + 15) / 16 * 16;
+}
+
+/* Its matrices in another type, from f32. */
+static inline void
+retype_gpt2(struct gpt2 *g, enum weight_type type)
+{
+    float *was = g->block;
+    size_t D = (size_t)g->D, F = (size_t)g->F;
+    bool tied = g->head.data == g->wte.data;
+    size_t spare = 64 * (size_t)(16 * g->L + 8) * (D + F);
+    struct err err = { 0 };
+
+    g->block = mem_big(g->n_block + spare, sizeof(float), "weights", &err);
+    if (!g->block) {
+        fprintf(stderr, "%s\n", err.msg);
+        exit(1);
+    }
+    g->n_block = 0;
+    g->type = type;
+    retype_matrix(g, &g->wte, type);
+    if (tied)
+        g->head = g->wte;
+    else
+        retype_matrix(g, &g->head, type);
+    keep_vector(g, &g->wpe, (size_t)g->P * D);
+    keep_vector(g, &g->lnf_g, D);
+    keep_vector(g, &g->lnf_b, D);
+    for (int l = 0; l < g->L; l++) {
+        struct gpt2_layer *y = &g->layer[l];
+
+        keep_vector(g, &y->ln1_g, D), keep_vector(g, &y->ln1_b, D);
+        keep_vector(g, &y->ln2_g, D), keep_vector(g, &y->ln2_b, D);
+        retype_matrix(g, &y->qkv, type), keep_vector(g, &y->qkv_b, 3 * D);
+        retype_matrix(g, &y->o, type), keep_vector(g, &y->o_b, D);
+        retype_matrix(g, &y->fc, type), keep_vector(g, &y->fc_b, F);
+        retype_matrix(g, &y->proj, type), keep_vector(g, &y->proj_b, D);
+    }
+    mem_big_free(was);
 }
 
 /* --- the truth --- */
@@ -126,14 +193,17 @@ true_norm(const double *x, const float *g, const float *b, double eps, int n,
 }
 
 static inline void
-true_linear(const float *w, const float *b, int n_out, int n_in,
-            const double *x, double *y)
+true_linear(const struct matrix *w, const float *b, const double *x, double *y)
 {
-    for (int o = 0; o < n_out; o++) {
+    float *row = xcalloc((size_t)w->n_in, sizeof *row);
+
+    for (int o = 0; o < w->n_out; o++) {
+        matrix_row(w, (size_t)o, row);
         y[o] = b ? b[o] : 0;
-        for (int i = 0; i < n_in; i++)
-            y[o] += (double)w[(size_t)o * (size_t)n_in + (size_t)i] * x[i];
+        for (int i = 0; i < w->n_in; i++)
+            y[o] += (double)row[i] * x[i];
     }
+    free(row);
 }
 
 /* Head h of token t over all tokens up to it; qkv [T][3D]. */
@@ -177,38 +247,40 @@ true_logits(const struct gpt2 *g, const int *ids, int T)
     double *qkv = xcalloc(n * 3 * D, sizeof *qkv), *m = xcalloc(F, sizeof *m);
     double *a = xcalloc(D, sizeof *a);
     double *out = xcalloc(n * (size_t)g->V, sizeof *out);
+    float *row = xcalloc(D, sizeof *row);
 
-    for (size_t t = 0; t < n; t++)
+    for (size_t t = 0; t < n; t++) {
+        matrix_row(&g->wte, (size_t)ids[t], row);
         for (size_t i = 0; i < D; i++)
-            x[t * D + i] = (double)g->wte[(size_t)ids[t] * D + i] +
-                           (double)g->wpe[t * D + i];
+            x[t * D + i] = (double)row[i] + (double)g->wpe[t * D + i];
+    }
     for (int l = 0; l < g->L; l++) {
         const struct gpt2_layer *w = &g->layer[l];
 
         for (size_t t = 0; t < n; t++) {
             true_norm(x + t * D, w->ln1_g, w->ln1_b, g->eps, g->D, y);
-            true_linear(w->qkv_w, w->qkv_b, 3 * g->D, g->D, y, qkv + t * 3 * D);
+            true_linear(&w->qkv, w->qkv_b, y, qkv + t * 3 * D);
         }
         for (size_t t = 0; t < n; t++) {
             for (int h = 0; h < g->H; h++)
                 true_head(g, l, h, (int)t, qkv, y);
-            true_linear(w->o_w, w->o_b, g->D, g->D, y, a);
+            true_linear(&w->o, w->o_b, y, a);
             for (size_t i = 0; i < D; i++)
                 x[t * D + i] += a[i];
             true_norm(x + t * D, w->ln2_g, w->ln2_b, g->eps, g->D, y);
-            true_linear(w->fc_w, w->fc_b, g->F, g->D, y, m);
+            true_linear(&w->fc, w->fc_b, y, m);
             for (size_t i = 0; i < F; i++)
                 m[i] = true_act(g->act, m[i]);
-            true_linear(w->proj_w, w->proj_b, g->D, g->F, m, a);
+            true_linear(&w->proj, w->proj_b, m, a);
             for (size_t i = 0; i < D; i++)
                 x[t * D + i] += a[i];
         }
     }
     for (size_t t = 0; t < n; t++) {
         true_norm(x + t * D, g->lnf_g, g->lnf_b, g->eps, g->D, y);
-        true_linear(g->head, NULL, g->V, g->D, y, out + t * (size_t)g->V);
+        true_linear(&g->head, NULL, y, out + t * (size_t)g->V);
     }
-    free(x), free(y), free(qkv), free(m), free(a);
+    free(x), free(y), free(qkv), free(m), free(a), free(row);
     return out;
 }
 

@@ -209,7 +209,11 @@ ui_finish(struct ui *ui)
 struct gen *
 ui_new_generator(const struct page_request *req)
 {
-    struct model_options opt = { .vocab = req->vocab };
+    const struct config *c = req->config;
+    struct model_options opt = {
+        .vocab = req->vocab,
+        .type = c && c->type ? c->type : "auto",
+    };
 
     return gen_local(req->model ? req->model : NO_MODEL, &opt, 0);
 }

@@ -1,9 +1,12 @@
-/* engine/kernels/avx512.c  x86-64 with AVX-512: vectors of sixteen. */
+/* engine/kernels/avx512.c  x86-64 with AVX-512: vectors of sixteen. Those
+ * with VNNI differ in the integer weights only. */
 #include "engine/kernels/kernels.h"
+#include "engine/kernels/tiled.h"
 
-#define VW    16
-#define TILE  12
-#define LEVEL kernels_avx512
-#define NAME  "avx512"
-#define GEMM  true /* OpenBLAS 0.3.21 knows only Intel's AVX-512 */
+#define VW   16
+#define TILE 12
+#define GEMM true /* OpenBLAS 0.3.21 knows only Intel's AVX-512 */
 #include "engine/kernels/f32_body.h"
+
+TABLE(kernels_avx512, "avx512", &tiled_avx2);
+TABLE(kernels_avx512vnni, "avx512vnni", &tiled_avx512vnni);

@@ -1,8 +1,7 @@
 /* engine/kernels/f32_body.h  The f32 inner loops, written once.
  *
  * Included by one file for each instruction set, which defines VW (floats in
- * a vector), TILE (rows of the matrix product's register tile), LEVEL, NAME
- * and GEMM. Everything is over the compilers' vector types, so the code says
+ * a vector), TILE (rows of the matrix product's register tile) and GEMM, and ends with TABLE(). Everything is over the compilers' vector types, so the code says
  * what is computed and the level only how wide. a * b + c in one expression
  * becomes one fused operation where the level has it.
  */
@@ -550,18 +549,20 @@ mix(const float *p, const float *v, int n, int d, float *out)
     }
 }
 
-const struct kernels LEVEL = {
-    .name = NAME,
-    .panel = NR,
-    .has_gemm = GEMM,
-    .dots = dots,
-    .pack = pack,
-    .tile = tile,
-    .unpack = unpack,
-    .activate = activate,
-    .add = add,
-    .norm = norm,
-    .softmax = softmax,
-    .softmax_panel = softmax_panel,
-    .mix = mix,
-};
+#define TABLE(level, its_name, its_tiled) \
+    const struct kernels level = {        \
+        .name = its_name,                 \
+        .tiled = its_tiled,               \
+        .panel = NR,                      \
+        .has_gemm = GEMM,                 \
+        .dots = dots,                     \
+        .pack = pack,                     \
+        .tile = tile,                     \
+        .unpack = unpack,                 \
+        .activate = activate,             \
+        .add = add,                       \
+        .norm = norm,                     \
+        .softmax = softmax,               \
+        .softmax_panel = softmax_panel,   \
+        .mix = mix,                       \
+    }

@@ -3,21 +3,41 @@
 
 #include <stdlib.h>
 #include <string.h>
+#ifdef JIELONG_X86
+#    include <cpuid.h>
+#endif
 
 #ifdef JIELONG_X86
+/* Not every compiler has a name for it; leaf 1, ECX bit 29 (Intel SDM 2A,
+ * CPUID). Saving its registers is what AVX2 asks for already. */
+static bool
+has_f16c(void)
+{
+    unsigned a, b, c = 0, d;
+
+    return __get_cpuid(1, &a, &b, &c, &d) && (c >> 29 & 1);
+}
+
+static bool
+can_avx2(void)
+{
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+           has_f16c();
+}
+
 static bool
 can_avx512(void)
 {
-    return __builtin_cpu_supports("avx512f") &&
+    return can_avx2() && __builtin_cpu_supports("avx512f") &&
            __builtin_cpu_supports("avx512dq") &&
            __builtin_cpu_supports("avx512vl") &&
            __builtin_cpu_supports("avx512bw");
 }
 
 static bool
-can_avx2(void)
+can_avx512vnni(void)
 {
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    return can_avx512() && __builtin_cpu_supports("avx512vnni");
 }
 #endif
 
@@ -33,6 +53,7 @@ static const struct {
 } levels[] = {
 /* the best first */
 #ifdef JIELONG_X86
+    { &kernels_avx512vnni, can_avx512vnni },
     { &kernels_avx512, can_avx512 },
     { &kernels_avx2, can_avx2 },
 #endif
@@ -58,4 +79,25 @@ kernels_best(void)
         if (strcmp(k->name, want) == 0)
             return k;
     return kernels_get(0);
+}
+
+bool
+kernels_check(struct err *err)
+{
+    const char *want = getenv("JIELONG_CPU");
+
+    if (!want || !*want)
+        return true;
+    for (size_t l = 0; l < sizeof levels / sizeof *levels; l++)
+        if (strcmp(levels[l].k->name, want) == 0)
+            return levels[l].can() ||
+                   err_set(err, ERR_USAGE,
+                           "JIELONG_CPU asks for %s, which this processor "
+                           "cannot run: take %s or a lower level, or leave it "
+                           "away",
+                           want, kernels_get(0)->name);
+    return err_set(err, ERR_USAGE,
+                   "JIELONG_CPU=%.40s names no level: there are generic, avx2, "
+                   "avx512 and avx512vnni",
+                   want);
 }

@@ -15,10 +15,13 @@
 
 #include "engine/load/load.h"
 
+struct tiled_kernels;
+
 struct kernels {
-    const char *name; /* "generic", "avx2", "avx512" */
-    int panel;        /* tokens of a whole panel, at most 64 */
-    bool has_gemm;    /* tile() beats the BLAS library on this level */
+    const char *name; /* "generic", "avx2", "avx512", "avx512vnni" */
+    const struct tiled_kernels *tiled; /* bf16, int8, int4: tiled.h */
+    int panel;                         /* tokens of a whole panel, at most 64 */
+    bool has_gemm; /* tile() beats the BLAS library on this level */
 
     /* y[t][i] = w[i] . x[t] for rows i of n and tokens t of T: the way of
      * few tokens, at the speed that memory gives the rows of w[n][K]. */
@@ -64,12 +67,15 @@ struct kernels {
 
 extern const struct kernels kernels_generic;
 #ifdef JIELONG_X86
-extern const struct kernels kernels_avx2, kernels_avx512;
+extern const struct kernels kernels_avx2, kernels_avx512, kernels_avx512vnni;
 #endif
 
-/* The best level of this processor. JIELONG_CPU=generic|avx2|avx512 in the
- * environment asks for a lower one (for tests and comparisons). */
+/* The best level of this processor. JIELONG_CPU=generic|avx2|avx512|avx512vnni
+ * in the environment asks for a lower one (for tests and comparisons). */
 const struct kernels *kernels_best(void);
+/* false and err when JIELONG_CPU asks for a level that is not known, or that
+ * this processor cannot run; kernels_best() then is the best one. */
+bool kernels_check(struct err *err);
 /* By index, those the processor can run, the best first; NULL at the end. */
 const struct kernels *kernels_get(int i);
 

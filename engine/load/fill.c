@@ -19,6 +19,7 @@
 #include "engine/gpt2.h"
 
 #define RUN_BYTES   ((size_t)4 << 20)
+#define PIECE_BYTES ((size_t)1 << 20) /* with weights in tiles */
 #define ROWS_STEP   16 /* runs of a matrix begin at whole cache lines */
 #define ALIGN       16 /* floats: parts begin at whole cache lines */
 #define THREADS_MAX 8  /* more only queue up at the memory */
@@ -28,7 +29,9 @@
 struct job {
     size_t tensor, from, to; /* rows */
     bool transposed;
-    float *out;
+    float *out;                     /* of plain numbers, or: */
+    const struct matrix *to_matrix; /* whose rows from `row` on these are */
+    size_t row;
     size_t bytes; /* in the file */
 };
 
@@ -64,23 +67,29 @@ memory_available(void)
 }
 
 static bool
-enough_memory(size_t floats, struct err *err)
+enough_memory(size_t words, size_t params, enum weight_type type,
+              struct err *err)
 {
+    const char *smaller = "";
     uint64_t have = memory_available(), want;
     size_t bytes;
 
-    if (!rd_mul(floats, sizeof(float), &bytes))
+    if (!rd_mul(words, sizeof(float), &bytes))
         return err_set(err, ERR_MEMORY,
                        "the weights are larger than any "
                        "memory");
     want = (uint64_t)bytes + SPARE;
     if (have == 0 || want <= have)
         return true;
+    if (type < WT_INT8 && params / 32 * 36 + SPARE <= have)
+        smaller = ", --type int8";
+    else if (type < WT_INT4 && params / 32 * 20 + SPARE <= have)
+        smaller = ", --type int4";
     return err_set(err, ERR_MEMORY,
                    "the weights need %" PRIu64 " MB of "
                    "memory, %" PRIu64 " MB are free: close other programs or "
-                   "take a smaller model",
-                   want >> 20, have >> 20);
+                   "take a smaller model%s",
+                   want >> 20, have >> 20, smaller);
 }
 
 /* --- the block --- */
@@ -89,16 +98,23 @@ struct layout { /* walks the parts in order; with base NULL it only counts */
     float *base;
     size_t at;     /* floats so far, with the gaps */
     size_t params; /* without */
+    enum weight_type type;
     bool ok;
 };
 
 static float *
-take(struct layout *l, size_t rows, size_t cols)
+take(struct layout *l, size_t rows, size_t cols, enum weight_type type)
 {
-    size_t n, start = l->at;
+    size_t n, words, start = l->at;
 
-    if (!rd_mul(rows, cols, &n) || !rd_add(l->params, n, &l->params) ||
-        !rd_add(l->at, n, &l->at) || !rd_add(l->at, ALIGN - 1, &l->at)) {
+    /* Sizes are int: no type needs more than twice the floats. */
+    if (!rd_mul(rows, cols, &n) || !rd_mul(n, 2 * sizeof(float), &words) ||
+        !rd_add(l->params, n, &l->params)) {
+        l->ok = false;
+        return NULL;
+    }
+    words = (matrix_bytes(type, (int)rows, (int)cols) + 3) / 4;
+    if (!rd_add(l->at, words, &l->at) || !rd_add(l->at, ALIGN - 1, &l->at)) {
         l->ok = false;
         return NULL;
     }
@@ -106,19 +122,20 @@ take(struct layout *l, size_t rows, size_t cols)
     return l->base ? l->base + start : NULL;
 }
 
-/* Cuts tensor i into runs of rows. */
+/* Cuts tensor i into runs of rows; m NULL: plain numbers to out. */
 static void
-add_jobs(struct fill *f, size_t i, float *out, bool transposed)
+add_runs(struct fill *f, size_t i, float *out, const struct matrix *m,
+         size_t row, bool transposed)
 {
     const struct tensor_entry *e;
-    size_t rows, step, from, to;
+    size_t rows, step, from, to, unit = m ? MATRIX_BLOCK : ROWS_STEP;
 
-    if (i == PLAN_NONE || !out)
+    if (i == PLAN_NONE)
         return;
     e = &f->s->table.v[i];
     rows = weights_rows(f->s, i);
-    step = RUN_BYTES / (e->bytes / rows + 1);
-    step = step < ROWS_STEP ? ROWS_STEP : step / ROWS_STEP * ROWS_STEP;
+    step = (m ? PIECE_BYTES : RUN_BYTES) / (e->bytes / rows + 1);
+    step = step < unit ? unit : step / unit * unit;
     for (from = 0; from < rows; from = to) {
         to = rows - from > step ? from + step : rows;
         f->job = mem_grow(f->job, &f->cap, f->n + 1, sizeof *f->job);
@@ -128,43 +145,87 @@ add_jobs(struct fill *f, size_t i, float *out, bool transposed)
             .to = to,
             .transposed = transposed,
             .out = out,
+            .to_matrix = m,
+            .row = row,
             .bytes = (size_t)(e->bytes / rows * (to - from)),
         };
         f->total += f->job[f->n - 1].bytes;
     }
 }
 
-/* q, k and v of a file that has them apart: one below the other. */
 static void
-add_thirds(struct fill *f, const struct plan *p, size_t layer, int first,
-           float *at, size_t size, bool transposed)
+add_jobs(struct fill *f, size_t i, float *out)
 {
-    int k;
+    if (out)
+        add_runs(f, i, out, NULL, 0, false);
+}
 
-    for (k = 0; k < 3; k++)
-        add_jobs(f, p->layer[layer][first + k], at ? at + k * size : NULL,
+/* The tensor's rows are those of m from `row` on. */
+static void
+add_matrix(struct fill *f, size_t i, const struct matrix *m, size_t row,
+           bool transposed)
+{
+    if (!m->data)
+        return;
+    if (m->type == WT_F32)
+        add_runs(f, i, (float *)m->data + row * (size_t)m->n_in, NULL, 0,
                  transposed);
+    else
+        add_runs(f, i, NULL, m, row, transposed);
+}
+
+static void
+take_matrix(struct layout *l, size_t rows, size_t cols, struct matrix *m)
+{
+    *m = (struct matrix){
+        .type = l->type,
+        .n_out = (int)rows,
+        .n_in = (int)cols,
+        .data = take(l, rows, cols, l->type),
+    };
 }
 
 static void
 lay_layer(struct layout *l, const struct plan *p, struct gpt2_layer *g,
           size_t layer, struct fill *f)
 {
-    const float **part[SLOT_COUNT] = {
-        &g->ln1_g, &g->ln1_b, &g->qkv_w, &g->qkv_b, &g->o_w,    &g->o_b,
-        &g->ln2_g, &g->ln2_b, &g->fc_w,  &g->fc_b,  &g->proj_w, &g->proj_b,
+    const struct {
+        const float **vector;
+        struct matrix *matrix;
+    } part[SLOT_COUNT] = {
+        [SLOT_LN1_G] = { .vector = &g->ln1_g },
+        [SLOT_LN1_B] = { .vector = &g->ln1_b },
+        [SLOT_QKV_W] = { .matrix = &g->qkv },
+        [SLOT_QKV_B] = { .vector = &g->qkv_b },
+        [SLOT_O_W] = { .matrix = &g->o },
+        [SLOT_O_B] = { .vector = &g->o_b },
+        [SLOT_LN2_G] = { .vector = &g->ln2_g },
+        [SLOT_LN2_B] = { .vector = &g->ln2_b },
+        [SLOT_FC_W] = { .matrix = &g->fc },
+        [SLOT_FC_B] = { .vector = &g->fc_b },
+        [SLOT_PROJ_W] = { .matrix = &g->proj },
+        [SLOT_PROJ_B] = { .vector = &g->proj_b },
     };
+    const size_t *from = p->layer[layer];
     size_t rows, cols;
-    float *at;
-    int k;
+    float *at = NULL;
+    int k, i;
 
     for (k = 0; k < SLOT_COUNT; k++) {
         plan_shape(p, (enum plan_slot)k, &rows, &cols);
-        *part[k] = at = take(l, rows, cols);
-        add_jobs(f, p->layer[layer][k], at, cols > 1 && !p->linear);
-        if (k == SLOT_QKV_W || k == SLOT_QKV_B)
-            add_thirds(f, p, layer, k == SLOT_QKV_W ? SLOT_Q_W : SLOT_Q_B, at,
-                       rows / 3 * cols, cols > 1);
+        if (part[k].matrix) {
+            take_matrix(l, rows, cols, part[k].matrix);
+            add_matrix(f, from[k], part[k].matrix, 0, !p->linear);
+        } else {
+            *part[k].vector = at = take(l, rows, cols, WT_F32);
+            add_jobs(f, from[k], at);
+        }
+        /* q, k and v of a file that has them apart: one below the other. */
+        for (i = 0; i < 3 && k == SLOT_QKV_W; i++)
+            add_matrix(f, from[SLOT_Q_W + i], &g->qkv, (size_t)i * (rows / 3),
+                       true);
+        for (i = 0; i < 3 && k == SLOT_QKV_B && at; i++)
+            add_jobs(f, from[SLOT_Q_B + i], at + (size_t)i * (rows / 3));
     }
 }
 
@@ -175,22 +236,22 @@ lay_out(struct layout *l, const struct plan *p, struct gpt2 *g, struct fill *f)
     size_t V = (size_t)p->V, P = (size_t)p->P, D = (size_t)p->D, i;
     float *at;
 
-    g->wte = at = take(l, V, D);
-    add_jobs(f, p->wte, at, false);
-    g->wpe = at = take(l, P, D);
-    add_jobs(f, p->wpe, at, false);
+    take_matrix(l, V, D, &g->wte);
+    add_matrix(f, p->wte, &g->wte, 0, false);
+    g->wpe = at = take(l, P, D, WT_F32);
+    add_jobs(f, p->wpe, at);
     for (i = 0; i < (size_t)p->L; i++)
         lay_layer(l, p, &g->layer[i], i, f);
     if (p->net != NET_GPT1) {
-        g->lnf_g = at = take(l, D, 1);
-        add_jobs(f, p->lnf_g, at, false);
-        g->lnf_b = at = take(l, D, 1);
-        add_jobs(f, p->lnf_b, at, false);
+        g->lnf_g = at = take(l, D, 1, WT_F32);
+        add_jobs(f, p->lnf_g, at);
+        g->lnf_b = at = take(l, D, 1, WT_F32);
+        add_jobs(f, p->lnf_b, at);
     }
     g->head = g->wte;
     if (p->head != PLAN_NONE) {
-        g->head = at = take(l, V, D);
-        add_jobs(f, p->head, at, false);
+        take_matrix(l, V, D, &g->head);
+        add_matrix(f, p->head, &g->head, 0, false);
     }
 }
 
@@ -217,6 +278,44 @@ announce(const struct fill *f, size_t chunk)
         weights_announce(f->s, j->tensor, j->from, j->to);
 }
 
+/* A tensor that is read in one go: any order in the file. */
+static bool
+whole_to_matrix(const struct fill *f, const struct job *j, struct err *err)
+{
+    const struct matrix *m = j->to_matrix;
+    size_t n = tensor_count(&f->s->table.v[j->tensor]), K = (size_t)m->n_in;
+    float *w = mem_big(n, sizeof *w, "a matrix", err);
+    bool ok = w && weights_read_rows(f->s, j->tensor, j->from, j->to,
+                                     j->transposed, w, err);
+
+    if (ok)
+        matrix_write(m, j->row, n / K, 0, K, w, K, 1);
+    mem_big_free(w);
+    return ok;
+}
+
+/* Rows of the matrix, or inputs of all of them where it stands transposed. */
+static bool
+run_to_matrix(const struct fill *f, const struct job *j, struct err *err)
+{
+    const struct matrix *m = j->to_matrix;
+    size_t rows = weights_rows(f->s, j->tensor), n = j->to - j->from;
+    size_t cols = tensor_count(&f->s->table.v[j->tensor]) / rows;
+    float *w;
+    bool ok;
+
+    if (rows == 1)
+        return whole_to_matrix(f, j, err);
+    w = mem_big(n * cols, sizeof *w, "a piece of a matrix", err);
+    ok = w && weights_read_piece(f->s, j->tensor, j->from, j->to, w, err);
+    if (ok && j->transposed)
+        matrix_write(m, j->row, cols, j->from, n, w, 1, cols);
+    else if (ok)
+        matrix_write(m, j->row + j->from, n, 0, cols, w, cols, 1);
+    mem_big_free(w);
+    return ok;
+}
+
 static void
 run_job(void *ud, int chunk, int thread)
 {
@@ -228,8 +327,9 @@ run_job(void *ud, int chunk, int thread)
     if (atomic_load(&f->stop))
         return;
     announce(f, (size_t)chunk + AHEAD);
-    if (!weights_read_rows(f->s, j->tensor, j->from, j->to, j->transposed,
-                           j->out, &err)) {
+    if (!(j->to_matrix ? run_to_matrix(f, j, &err)
+                       : weights_read_rows(f->s, j->tensor, j->from, j->to,
+                                           j->transposed, j->out, &err))) {
         fail(f, &err);
         return;
     }
@@ -289,15 +389,16 @@ run_all(struct fill *f, struct err *err)
 
 struct gpt2 *
 fill_gpt2(const struct plan *p, const struct weights_source *s,
-          const struct model_config *c, const struct fill_watch *watch,
-          size_t *n_params, struct err *err)
+          const struct model_config *c, enum weight_type type,
+          const struct fill_watch *watch, size_t *n_params, struct err *err)
 {
     struct gpt2 *g = xcalloc(1, sizeof *g);
-    struct layout count = { .ok = true }, real = { .ok = true };
+    struct layout count = { .ok = true, .type = type }, real = count;
     struct fill f = { .s = s, .watch = watch };
     bool ok;
 
     g->net = p->net;
+    g->type = type;
     g->V = p->V;
     g->P = p->P_used;
     g->D = p->D;
@@ -311,7 +412,7 @@ fill_gpt2(const struct plan *p, const struct weights_source *s,
     g->scale_by_layer = c->scale_by_layer;
     g->layer = xcalloc((size_t)p->L, sizeof *g->layer);
     lay_out(&count, p, g, &f);
-    ok = count.ok ? enough_memory(count.at, err)
+    ok = count.ok ? enough_memory(count.at, count.params, type, err)
                   : err_set(err, ERR_MEMORY,
                             "the weights are larger than any memory");
     if (ok) {

@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "engine/load/plan.h"
+#include "engine/matrix.h"
 
 struct gpt2;
 
@@ -15,12 +16,14 @@ struct fill_watch { /* called on the calling thread only; false: cancel */
     void *ud;
 };
 
-/* Given (gpt2_free), or NULL and err: ERR_MEMORY before anything was asked
+/* The matrices in the running type, made from the file's rows piece by piece:
+ * there is never a second copy of a whole matrix, but of a strided one.
+ * Given (gpt2_free), or NULL and err: ERR_MEMORY before anything was asked
  * for when the machine has not enough left, ERR_CANCELLED, or ERR_MODEL for
  * a number that is none. *n_params counts the model's own parameters. */
 struct gpt2 *fill_gpt2(const struct plan *p, const struct weights_source *s,
                        const struct model_config *c,
-                       const struct fill_watch *watch, size_t *n_params,
-                       struct err *err);
+                       enum weight_type type, const struct fill_watch *watch,
+                       size_t *n_params, struct err *err);
 
 #endif

@@ -113,6 +113,9 @@ bool weights_read_rows(const struct weights_source *s, size_t i, size_t from,
 /* Tells the kernel that these rows will be read soon. */
 void weights_announce(const struct weights_source *s, size_t i, size_t from,
                       size_t to);
+/* The same rows as they stand in the file, out being the place of `from`. */
+bool weights_read_piece(const struct weights_source *s, size_t i, size_t from,
+                        size_t to, float *out, struct err *err);
 /* Do two tensors hold the same numbers? Shapes are compared too. */
 bool weights_equal(const struct weights_source *s, size_t i, size_t j,
                    bool *equal, struct err *err);

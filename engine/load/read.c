@@ -147,7 +147,7 @@ transpose(const float *in, size_t rows, size_t cols, float *out, size_t stride)
     }
 }
 
-/* Elements [from, to) of the row-major order to the same places of out. */
+/* Elements [from, to) of the row-major order to out, where `from` goes. */
 static bool
 read_straight(const struct weights_source *s, size_t i, size_t from, size_t to,
               float *out, struct err *err)
@@ -161,8 +161,8 @@ read_straight(const struct weights_source *s, size_t i, size_t from, size_t to,
     step = PIECE_BYTES / bytes * elems;
     for (; ok && from < to; from += m) {
         m = to - from < step ? to - from : step;
-        ok = read_run(s, i, from, m, raw ? raw : (unsigned char *)(out + from),
-                      out + from, err);
+        ok = read_run(s, i, from, m, raw ? raw : (unsigned char *)out, out, err);
+        out += m;
     }
     free(raw);
     return ok;
@@ -252,7 +252,8 @@ weights_read_rows(const struct weights_source *s, size_t i, size_t from,
         cols = n / weights_rows(s, i);
         return transposed
                    ? read_turned(s, i, from, to, out, err)
-                   : read_straight(s, i, from * cols, to * cols, out, err);
+                   : read_straight(s, i, from * cols, to * cols,
+                                   out + from * cols, err);
     }
     if (!transposed)
         return read_strided(s, i, out, err);
@@ -265,6 +266,21 @@ weights_read_rows(const struct weights_source *s, size_t i, size_t from,
                   (size_t)e->dim[0]);
     mem_big_free(block);
     return ok;
+}
+
+bool
+weights_read_piece(const struct weights_source *s, size_t i, size_t from,
+                   size_t to, float *out, struct err *err)
+{
+    const struct tensor_entry *e = &s->table.v[i];
+    size_t n = tensor_count(e), cols;
+
+    if (!is_contiguous(e)) /* one row only, see weights_rows() */
+        return weights_read_rows(s, i, from, to, false, out, err);
+    cols = n ? n / weights_rows(s, i) : 0;
+    return is_readable(s, i, err) &&
+           (from == to ||
+            read_straight(s, i, from * cols, to * cols, out, err));
 }
 
 bool

@@ -1,8 +1,8 @@
 /* tests/bench/bench.c  How fast the network runs, as shares of what the
  * machine can do.
  *
- *     jielong_bench [--shape small|box|medium|L,D,H,F,V] [--model DIR]
- *                   [--threads 1,2] [--rounds N] [--json] [--goals]
+ *     jielong_bench [--shape small|box|medium|xl|L,D,H,F,V] [--model DIR]
+ *                   [--type f32|bf16|int8|int4] [--threads 1,2] [--rounds N] [--json] [--goals]
  *
  * Random weights of a shape, or a real model. Every round measures the limits
  * and the program one after the other, and a share is taken inside its round:
@@ -31,6 +31,7 @@
 #include "engine/kernels/kernels.h"
 #include "engine/model.h"
 #include "engine/session.h"
+
 #include "tests/random_gpt2.h"
 
 #define ROUNDS_MAX   100
@@ -145,10 +146,13 @@ measure_sgemm(const struct bench *b)
     int T = b->n_prefill, wide = g->F > 3 * g->D ? g->F : 3 * g->D;
     float *x = xcalloc((size_t)T * (size_t)wide, sizeof *x);
     float *y = xcalloc((size_t)T * (size_t)wide, sizeof *y);
+    float *w = xcalloc((size_t)wide * (size_t)g->D, sizeof *w);
     double flop = 0, best = 1e9;
 
     for (size_t i = 0; i < (size_t)T * (size_t)wide; i++)
         x[i] = (float)(i % 13) * 0.01f;
+    for (size_t i = 0; i < (size_t)wide * (size_t)g->D; i++)
+        w[i] = (float)(i % 7) * 0.01f;
     openblas_set_num_threads(b->n_threads);
     /* Long enough for its threads to start and to find a processor. */
     for (double start = now(); now() - start < 0.15;) {
@@ -157,8 +161,7 @@ measure_sgemm(const struct bench *b)
         flop = 0;
         for (int i = 0; i < 4; i++) {
             cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, T, m[i].out,
-                        m[i].in, 1, x, m[i].in, g->wte, m[i].in, 0, y,
-                        m[i].out);
+                        m[i].in, 1, x, m[i].in, w, m[i].in, 0, y, m[i].out);
             flop += 2.0 * T * m[i].out * m[i].in;
         }
         t = now() - t;
@@ -169,6 +172,7 @@ measure_sgemm(const struct bench *b)
     nanosleep(&(struct timespec){ .tv_nsec = 200000000 }, NULL);
     free(x);
     free(y);
+    free(w);
     return flop / best / 1e9;
 }
 
@@ -184,7 +188,17 @@ block_floats(const struct gpt2 *g)
 static double
 token_bytes(const struct gpt2 *g, int at)
 {
-    return 4 * (block_floats(g) + (double)g->V * g->D + 2.0 * g->L * g->D * at);
+    const struct gpt2_layer *l = g->layer;
+    double layer = 0, cache = 8.0 * g->L * g->D * at;
+
+    for (int i = 0; i < (g->L ? 4 : 0); i++) {
+        const struct matrix *m =
+            (const struct matrix *[]){ &l->qkv, &l->o, &l->fc, &l->proj }[i];
+
+        layer += (double)matrix_bytes(m->type, m->n_out, m->n_in);
+    }
+    return g->L * (layer + 4 * (9.0 * g->D + g->F)) + cache +
+           (double)matrix_bytes(g->head.type, g->V, g->D);
 }
 
 static double
@@ -283,12 +297,12 @@ tell(struct bench *b, size_t session_size, bool json)
         (double)(b->g->n_block * sizeof(float) + kv_bytes(b->g)) / 1e6;
 
     if (json)
-        printf("{\"threads\":%d,\"level\":\"%s\"", b->n_threads,
-               kernels_best()->name);
+        printf("{\"threads\":%d,\"type\":\"%s\",\"level\":\"%s\"", b->n_threads,
+               weight_type_name(b->g->type), kernels_best()->name);
     else
-        printf("%d thread%s, %s, %d rounds: median (worst .. best)\n",
-               b->n_threads, b->n_threads > 1 ? "s" : "", kernels_best()->name,
-               b->n_rounds);
+        printf("%s, %d thread%s, %s, %d rounds: median (worst .. best)\n",
+               weight_type_name(b->g->type), b->n_threads,
+               b->n_threads > 1 ? "s" : "", kernels_best()->name, b->n_rounds);
     for (int f = 0; f < N_FIGURES; f++) {
         double *v = b->v[f];
 
@@ -356,6 +370,7 @@ parse_shape(const char *name, struct shape *s)
     } known[] = {
         { "small", { 50257, 1024, 768, 12, 12, 3072, false } },
         { "box", { 6528, 512, 256, 6, 4, 1024, false } },
+        { "xl", { 50257, 1024, 1600, 48, 25, 6400, false } },
         { "medium", { 50257, 1024, 1024, 24, 16, 4096, false } },
     };
 
@@ -373,9 +388,9 @@ parse_shape(const char *name, struct shape *s)
 
 /* A real model: opened here, so that the time to the first row is known. */
 static const struct gpt2 *
-open_model(const char *path, bool json)
+open_model(const char *path, const char *type, bool json)
 {
-    struct model_options opt = { .no_vocab_needed = true };
+    struct model_options opt = { .no_vocab_needed = true, .type = type };
     struct err err = { 0 };
     double t = now(), t2;
     struct model *m = model_open(path, &opt, &err);
@@ -404,6 +419,7 @@ main(int argc, char **argv)
     static const struct option options[] = {
         { "shape", required_argument, NULL, 's' },
         { "model", required_argument, NULL, 'm' },
+        { "type", required_argument, NULL, 'T' },
         { "threads", required_argument, NULL, 't' },
         { "rounds", required_argument, NULL, 'r' },
         { "json", no_argument, NULL, 'j' },
@@ -411,7 +427,8 @@ main(int argc, char **argv)
         { NULL, 0, NULL, 0 },
     };
     struct shape shape = { 50257, 1024, 768, 12, 12, 3072, false };
-    const char *threads = "2,1", *model = NULL;
+    const char *threads = "2,1", *model = NULL, *type_name = "f32";
+    enum weight_type type = WT_F32;
     struct bench b = { .n_rounds = 5 };
     bool json = false, goals = false, reached = true;
     int c;
@@ -421,6 +438,8 @@ main(int argc, char **argv)
             continue;
         if (c == 'm')
             model = optarg;
+        else if (c == 'T' && weight_type_find(optarg, &type))
+            type_name = optarg;
         else if (c == 't')
             threads = optarg;
         else if (c == 'r' && atoi(optarg) > 0 && atoi(optarg) <= ROUNDS_MAX)
@@ -430,14 +449,22 @@ main(int argc, char **argv)
         else if (c == 'g')
             goals = true;
         else {
-            fprintf(stderr,
-                    "usage: jielong_bench [--shape small|box|medium|"
-                    "L,D,H,F,V] [--model DIR] [--threads 1,2] [--rounds N] "
-                    "[--json] [--goals]\n");
+            fprintf(stderr, "usage: jielong_bench [--shape small|box|medium|xl|"
+                            "L,D,H,F,V] [--type f32|bf16|int8|int4] [--model "
+                            "DIR] [--threads 1,2] [--rounds N] "
+                            "[--json] [--goals]\n");
             return 2;
         }
     }
-    b.g = model ? open_model(model, json) : random_gpt2(&shape, 0.1f, 1);
+    if (model) {
+        b.g = open_model(model, type_name, json);
+    } else {
+        struct gpt2 *g = random_gpt2(&shape, 0.1f, 1);
+
+        if (type != WT_F32)
+            retype_gpt2(g, type);
+        b.g = g;
+    }
     b.late_at = b.g->P >= 1000 ? 900 : b.g->P - 100;
     b.n_prefill = b.g->P < 512 ? b.g->P : 512;
     for (const char *p = threads; *p; p += strcspn(p, ","), p += *p == ',') {

@@ -1,0 +1,44 @@
+/* engine/kernels/tiled.h  The inner loops over weights in tiles (matrix.h).
+ *
+ * Each output is one sum over the inputs in rising order, the same whatever
+ * else is computed beside it: results do not depend on how many tokens or rows
+ * share a call. int8 and int4 take the tokens as int8 in blocks of 32 inputs,
+ *   y = sum over blocks of (w scale * x scale) * (integer sum),
+ * each operation rounded by itself, so that every level gives the same bits.
+ * bf16 takes them as they are, even and odd inputs in two sums; levels differ
+ * in whether a product is rounded before it is added.
+ */
+#ifndef JIELONG_TILED_H
+#define JIELONG_TILED_H
+
+#include "engine/matrix.h"
+
+struct tokens {
+    const float *x; /* [T] rows ldx apart (bf16) */
+    size_t ldx;
+    const signed char *q; /* [T][n_blocks][32] (int8, int4) */
+    const float *scale;   /* [T][n_blocks] */
+    const int *sum;       /* [T][n_blocks]: of q */
+    size_t n_blocks;      /* K / 32, rounded up */
+};
+
+struct tiled_kernels {
+    /* One token x[K] into blocks, the last one filled up with zeros: scale =
+     * most / 127, q = x * (127 / most) to the nearest, ties to even; most
+     * below 1e-30 is none. A block with NaN or infinity gets a scale that is
+     * NaN, so that it shows. */
+    void (*quantize)(const float *x, int K, signed char *q, float *scale,
+                     int *sum);
+    /* y[t][i] for the 16 n_tiles rows from the tile at w on and the tokens
+     * t0 .. t0+T-1; y's first row belongs to t0. */
+    void (*rows[WT_COUNT])(const void *w, int n_tiles, int K,
+                           const struct tokens *x, int t0, int T, float *y,
+                           size_t ldy);
+};
+
+extern const struct tiled_kernels tiled_generic;
+#ifdef JIELONG_X86
+extern const struct tiled_kernels tiled_avx2, tiled_avx512vnni;
+#endif
+
+#endif

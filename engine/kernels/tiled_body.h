@@ -1,0 +1,194 @@
+/* engine/kernels/tiled_body.h  The loops over tiles, written once.
+ *
+ * Included by one file for each level, which defines VW (floats in a vector),
+ * the vectors vf, vi, vu and their forms in memory, TOKENS (how many share one
+ * pass over a tile), LEVEL, and three functions: load_scales() for 16 scales,
+ * and sums_int8(), sums_int4(): the integer sums of one block for 16 rows and
+ * t tokens. No product and sum may be contracted here except in bf16.
+ */
+#include <string.h>
+
+#define N_V (MATRIX_TILE / VW) /* vectors of a tile's rows */
+
+#define SCALES_BYTES ((size_t)2 * MATRIX_TILE)
+#define QUANT_BYTES(bits) \
+    ((size_t)MATRIX_TILE * MATRIX_BLOCK * (size_t)(bits) / 8)
+
+/* --- tokens to int8 --- */
+
+INLINE void
+quantize_block(const float *x, signed char *q, float *scale, int *sum)
+{
+    const float magic = 12582912.0f; /* 1.5 * 2^23: adding it rounds */
+    float v[MATRIX_BLOCK], most = 0, bad = 0, by;
+    int all = 0, n[MATRIX_BLOCK];
+
+    for (int k = 0; k < MATRIX_BLOCK; k++)
+        v[k] = x[k] < 0 ? -x[k] : x[k];
+    for (int h = MATRIX_BLOCK / 2; h > 0; h /= 2)
+        for (int k = 0; k < h; k++)
+            v[k] = v[k] > v[k + h] ? v[k] : v[k + h];
+    most = v[0];
+    for (int k = 0; k < MATRIX_BLOCK; k++)
+        v[k] = x[k] - x[k]; /* 0, or NaN */
+    for (int h = MATRIX_BLOCK / 2; h > 0; h /= 2)
+        for (int k = 0; k < h; k++)
+            v[k] += v[k + h];
+    bad = v[0];
+    *scale = (most < 1e-30f ? 0 : most / 127) + bad;
+    by = most < 1e-30f ? 0 : 127 / most;
+    for (int k = 0; k < MATRIX_BLOCK; k++) {
+        union {
+            float f;
+            int i;
+        } r = { x[k] * by + magic };
+
+        n[k] = (signed char)(unsigned char)(unsigned)r.i;
+        q[k] = (signed char)n[k];
+    }
+    for (int k = 0; k < MATRIX_BLOCK; k++)
+        all += n[k];
+    *sum = all;
+}
+
+static void
+quantize(const float *x, int K, signed char *q, float *scale, int *sum)
+{
+    int k = 0;
+
+    for (; k + MATRIX_BLOCK <= K; k += MATRIX_BLOCK)
+        quantize_block(x + k, q + k, scale++, sum++);
+    if (k < K) {
+        float part[MATRIX_BLOCK] = { 0 };
+
+        memcpy(part, x + k, (size_t)(K - k) * sizeof *x);
+        quantize_block(part, q + k, scale, sum);
+    }
+}
+
+/* --- int8 and int4 --- */
+
+INLINE void
+int_tile(int bits, const unsigned char *w, const struct tokens *x, int t0,
+         int t, float *y, size_t ldy)
+{
+    size_t nb = x->n_blocks;
+    const signed char *q = x->q + (size_t)t0 * nb * MATRIX_BLOCK;
+    const float *scale = x->scale + (size_t)t0 * nb;
+    const int *sum = x->sum + (size_t)t0 * nb;
+    vf acc[TOKENS][N_V] = { 0 };
+
+    for (size_t b = 0; b < nb; b++) {
+        vf s[N_V];
+        vi v[TOKENS][N_V];
+
+        load_scales(w, s);
+        if (bits == 8)
+            sums_int8(w + SCALES_BYTES, q + b * MATRIX_BLOCK, nb * MATRIX_BLOCK,
+                      sum + b, nb, t, v);
+        else
+            sums_int4(w + SCALES_BYTES, q + b * MATRIX_BLOCK, nb * MATRIX_BLOCK,
+                      sum + b, nb, t, v);
+        for (int j = 0; j < t; j++)
+            for (int h = 0; h < N_V; h++)
+                acc[j][h] += __builtin_convertvector(v[j][h], vf) *
+                             (s[h] * scale[(size_t)j * nb + b]);
+        w += SCALES_BYTES + QUANT_BYTES(bits);
+    }
+    for (int j = 0; j < t; j++)
+        for (int h = 0; h < N_V; h++)
+            *(vfmem *)(y + (size_t)j * ldy + h * VW) = acc[j][h];
+}
+
+/* --- bf16 --- */
+
+INLINE void
+bf16_tile(const unsigned char *w, int K, const float *x, size_t ldx, int t,
+          float *y, size_t ldy)
+{
+    vf even[TOKENS][N_V] = { 0 }, odd[TOKENS][N_V] = { 0 };
+
+    for (int k = 0; k < K; k += 2) {
+        for (int h = 0; h < N_V; h++) {
+            vu both = *(const vumem *)(w + 4 * h * VW);
+            vf lo = (vf)(both << 16), hi = (vf)(both & 0xffff0000u);
+
+            for (int j = 0; j < t; j++)
+                even[j][h] = MULTIPLY_ADD(lo, x[(size_t)j * ldx + (size_t)k],
+                                          even[j][h]);
+            for (int j = 0; j < t && k + 1 < K; j++)
+                odd[j][h] = MULTIPLY_ADD(hi, x[(size_t)j * ldx + (size_t)k + 1],
+                                         odd[j][h]);
+        }
+        w += 4 * MATRIX_TILE;
+    }
+    for (int j = 0; j < t; j++)
+        for (int h = 0; h < N_V; h++)
+            *(vfmem *)(y + (size_t)j * ldy + h * VW) = even[j][h] + odd[j][h];
+}
+
+/* --- all of them --- */
+
+INLINE void
+some(enum weight_type type, const unsigned char *w, int K,
+     const struct tokens *x, int t0, int t, float *y, size_t ldy)
+{
+    if (type == WT_BF16)
+        bf16_tile(w, K, x->x + (size_t)t0 * x->ldx, x->ldx, t, y, ldy);
+    else
+        int_tile(type == WT_INT8 ? 8 : 4, w, x, t0, t, y, ldy);
+}
+
+INLINE void
+all_rows(enum weight_type type, size_t tile_bytes, const unsigned char *w,
+         int n_tiles, int K, const struct tokens *x, int t0, int T, float *y,
+         size_t ldy)
+{
+    for (int i = 0; i < n_tiles; i++, w += tile_bytes, y += MATRIX_TILE) {
+        int t = 0;
+
+        for (; t + TOKENS <= T; t += TOKENS)
+            some(type, w, K, x, t0 + t, TOKENS, y + (size_t)t * ldy, ldy);
+#if TOKENS > 4
+        for (; t + 4 <= T; t += 4)
+            some(type, w, K, x, t0 + t, 4, y + (size_t)t * ldy, ldy);
+#endif
+#if TOKENS > 2
+        for (; t + 2 <= T; t += 2)
+            some(type, w, K, x, t0 + t, 2, y + (size_t)t * ldy, ldy);
+#endif
+        for (; t < T; t++)
+            some(type, w, K, x, t0 + t, 1, y + (size_t)t * ldy, ldy);
+    }
+}
+
+static void
+rows_bf16(const void *w, int n_tiles, int K, const struct tokens *x, int t0,
+          int T, float *y, size_t ldy)
+{
+    all_rows(WT_BF16, (size_t)(K + 1) / 2 * 4 * MATRIX_TILE, w, n_tiles, K, x,
+             t0, T, y, ldy);
+}
+
+static void
+rows_int8(const void *w, int n_tiles, int K, const struct tokens *x, int t0,
+          int T, float *y, size_t ldy)
+{
+    all_rows(WT_INT8, x->n_blocks * (SCALES_BYTES + QUANT_BYTES(8)), w, n_tiles,
+             K, x, t0, T, y, ldy);
+}
+
+static void
+rows_int4(const void *w, int n_tiles, int K, const struct tokens *x, int t0,
+          int T, float *y, size_t ldy)
+{
+    all_rows(WT_INT4, x->n_blocks * (SCALES_BYTES + QUANT_BYTES(4)), w, n_tiles,
+             K, x, t0, T, y, ldy);
+}
+
+const struct tiled_kernels LEVEL = {
+    .quantize = quantize,
+    .rows = { [WT_BF16] = rows_bf16,
+              [WT_INT8] = rows_int8,
+              [WT_INT4] = rows_int4 },
+};

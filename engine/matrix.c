@@ -1,0 +1,314 @@
+/* engine/matrix.c  Weights into their running type and back to f32. */
+#include "engine/matrix.h"
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#define TILE  MATRIX_TILE
+#define BLOCK MATRIX_BLOCK
+
+static const char *const names[WT_COUNT] = {
+    [WT_F32] = "f32",
+    [WT_BF16] = "bf16",
+    [WT_INT8] = "int8",
+    [WT_INT4] = "int4",
+};
+
+const char *
+weight_type_name(enum weight_type t)
+{
+    return names[t];
+}
+
+bool
+weight_type_find(const char *name, enum weight_type *t)
+{
+    for (int i = 0; i < WT_COUNT; i++)
+        if (strcmp(name, names[i]) == 0) {
+            *t = (enum weight_type)i;
+            return true;
+        }
+    return false;
+}
+
+struct matrix
+matrix_f32(const float *w, int n_out, int n_in)
+{
+    return (struct matrix){
+        .type = WT_F32,
+        .n_out = n_out,
+        .n_in = n_in,
+        .data = (void *)(uintptr_t)w, /* nothing writes through it */
+    };
+}
+
+static size_t
+up_to(size_t n, size_t unit)
+{
+    return (n + unit - 1) / unit;
+}
+
+#define SCALES     ((size_t)2 * TILE)
+#define BYTES_INT8 (SCALES + (size_t)TILE * BLOCK)
+#define BYTES_INT4 (SCALES + (size_t)TILE * BLOCK / 2)
+
+size_t
+matrix_tile_bytes(enum weight_type t, int n_in)
+{
+    size_t n = (size_t)n_in;
+
+    switch (t) {
+    case WT_BF16: return up_to(n, 2) * 4 * TILE;
+    case WT_INT8: return up_to(n, BLOCK) * BYTES_INT8;
+    case WT_INT4: return up_to(n, BLOCK) * BYTES_INT4;
+    default: return n * sizeof(float);
+    }
+}
+
+size_t
+matrix_bytes(enum weight_type t, int n_out, int n_in)
+{
+    size_t n = (size_t)n_out;
+
+    return matrix_tile_bytes(t, n_in) * (t == WT_F32 ? n : up_to(n, TILE));
+}
+
+/* --- half precision (IEEE 754 binary16) --- */
+
+float
+half_to_float(unsigned short h)
+{
+    uint32_t sign = (uint32_t)(h & 0x8000) << 16, u = h & 0x7fff;
+    float f;
+
+    if (u >= 0x7c00)
+        u = u << 13 | 0x7f800000;
+    else if (u >= 0x0400)
+        u = (u << 13) + (112u << 23);
+    else { /* a multiple of 2^-24 */
+        f = (float)u * 0x1p-24f;
+        memcpy(&u, &f, 4);
+    }
+    u |= sign;
+    memcpy(&f, &u, 4);
+    return f;
+}
+
+unsigned short
+half_from_float(float f)
+{
+    float a = fabsf(f);
+    uint32_t u, sign;
+    unsigned h;
+
+    memcpy(&u, &f, 4);
+    sign = u >> 16 & 0x8000;
+    memcpy(&u, &a, 4);
+    if (a >= 65504)
+        h = 0x7bff;
+    else if (a < 0x1p-14f)
+        h = (unsigned)rintf(a * 0x1p24f);
+    else
+        h = (unsigned)((u - (112u << 23) + 0xfff + (u >> 13 & 1)) >> 13);
+    return (unsigned short)(sign | h);
+}
+
+/* --- writing --- */
+
+static void
+write_f32(const struct matrix *m, size_t i, size_t k0, size_t n, const float *w,
+          size_t cs)
+{
+    float *out = (float *)m->data + i * (size_t)m->n_in + k0;
+
+    for (size_t k = 0; k < n; k++)
+        out[k] = w[k * cs];
+}
+
+static void
+write_bf16(const struct matrix *m, size_t i, size_t k0, size_t n,
+           const float *w, size_t cs)
+{
+    uint16_t *out =
+        (uint16_t *)((unsigned char *)m->data +
+                     i / TILE * matrix_tile_bytes(WT_BF16, m->n_in)) +
+        i % TILE * 2;
+
+    for (size_t k = 0; k < n; k++) {
+        uint32_t u;
+
+        memcpy(&u, &w[k * cs], 4);
+        u += 0x7fff + (u >> 16 & 1);
+        if ((u & 0x7f800000) == 0x7f800000) /* no infinity out of a number */
+            u = (u & 0x80000000) | 0x7f7f0000;
+        out[(k0 + k) / 2 * 2 * TILE + (k0 + k) % 2] = (uint16_t)(u >> 16);
+    }
+}
+
+/* The scale as it is kept, and what to multiply by. It is the unrounded one:
+ * then numbers that were made this way once come out the same again. */
+static unsigned short
+scale_of(float d, float *inverse)
+{
+    unsigned short h = half_from_float(d);
+    float kept = half_to_float(h);
+
+    *inverse = kept == 0 ? 0 : 1 / (fabsf(d) > 65504 ? kept : d);
+    return h;
+}
+
+static int
+clamp(float v, int lo, int hi)
+{
+    return v <= (float)lo ? lo : v >= (float)hi ? hi : (int)rintf(v);
+}
+
+static unsigned char *
+block_at(const struct matrix *m, size_t i, size_t k)
+{
+    size_t size = m->type == WT_INT8 ? BYTES_INT8 : BYTES_INT4;
+
+    return (unsigned char *)m->data +
+           i / TILE * matrix_tile_bytes(m->type, m->n_in) + k / BLOCK * size;
+}
+
+static void
+write_int8(unsigned char *block, size_t row, const float *v)
+{
+    float most = 0, inverse;
+    unsigned short h;
+
+    for (int k = 0; k < BLOCK; k++)
+        most = fabsf(v[k]) > most ? fabsf(v[k]) : most;
+    h = scale_of(most / 127, &inverse);
+    memcpy(block + 2 * row, &h, 2);
+    block += SCALES + 4 * row;
+    for (int k = 0; k < BLOCK; k++)
+        block[k / 4 * 4 * TILE + k % 4] =
+            (unsigned char)(128 + clamp(v[k] * inverse, -127, 127));
+}
+
+/* The sum of squared errors with scale d. */
+static float
+loss_int4(const float *v, float d)
+{
+    float inverse, kept = half_to_float(scale_of(d, &inverse)), sum = 0;
+
+    for (int k = 0; k < BLOCK; k++) {
+        float e = v[k] - kept * (float)clamp(v[k] * inverse, -8, 7);
+
+        sum += e * e;
+    }
+    return sum;
+}
+
+/* The number furthest from zero becomes -8 steps, as in Q4_0; where a somewhat
+ * smaller or larger step leaves less error, that one. */
+static void
+write_int4(unsigned char *block, size_t row, const float *v)
+{
+    static const float tries[] = { -8.0f, -7.75f, -7.5f, -7.25f, -7.0f,
+                                   -8.3f, -8.6f,  7.0f,  7.5f };
+    float most = 0, best = INFINITY, d = 0, inverse;
+    unsigned short h;
+
+    for (int k = 0; k < BLOCK; k++)
+        most = fabsf(v[k]) > fabsf(most) ? v[k] : most;
+    for (size_t i = 0; i < sizeof tries / sizeof *tries && best > 0; i++) {
+        float loss = loss_int4(v, most / tries[i]);
+
+        if (loss < best) {
+            best = loss;
+            d = most / tries[i];
+        }
+    }
+    h = scale_of(d, &inverse);
+    memcpy(block + 2 * row, &h, 2);
+    block += SCALES + 4 * row;
+    for (int k = 0; k < BLOCK / 2; k++)
+        block[k / 4 * 4 * TILE + k % 4] =
+            (unsigned char)((8 + clamp(v[k] * inverse, -8, 7)) |
+                            (8 + clamp(v[k + BLOCK / 2] * inverse, -8, 7))
+                                << 4);
+}
+
+static void
+write_blocks(const struct matrix *m, size_t i, size_t k0, size_t n,
+             const float *w, size_t cs)
+{
+    for (size_t k = 0; k < n; k += BLOCK) {
+        unsigned char *block = block_at(m, i, k0 + k);
+        float v[BLOCK];
+
+        for (size_t j = 0; j < BLOCK; j++)
+            v[j] = k + j < n ? w[(k + j) * cs] : 0;
+        if (m->type == WT_INT8)
+            write_int8(block, i % TILE, v);
+        else
+            write_int4(block, i % TILE, v);
+    }
+}
+
+void
+matrix_write(const struct matrix *m, size_t i0, size_t rows, size_t k0,
+             size_t n, const float *w, size_t rs, size_t cs)
+{
+    for (size_t r = 0; r < rows; r++) {
+        const float *from = w + r * rs;
+
+        if (m->type == WT_F32)
+            write_f32(m, i0 + r, k0, n, from, cs);
+        else if (m->type == WT_BF16)
+            write_bf16(m, i0 + r, k0, n, from, cs);
+        else
+            write_blocks(m, i0 + r, k0, n, from, cs);
+    }
+}
+
+/* --- reading a row --- */
+
+static float
+bf16_at(const struct matrix *m, size_t i, size_t k)
+{
+    const unsigned char *p = (const unsigned char *)m->data +
+                             i / TILE * matrix_tile_bytes(WT_BF16, m->n_in) +
+                             2 * (k / 2 * 2 * TILE + i % TILE * 2 + k % 2);
+    uint32_t u = (uint32_t)p[1] << 24 | (uint32_t)p[0] << 16;
+    float f;
+
+    memcpy(&f, &u, 4);
+    return f;
+}
+
+static float
+block_weight(const struct matrix *m, size_t i, size_t k)
+{
+    const unsigned char *p = block_at(m, i, k);
+    size_t row = i % TILE, j = k % BLOCK;
+    unsigned short h;
+    int q;
+
+    memcpy(&h, p + 2 * row, 2);
+    p += SCALES + 4 * row;
+    if (m->type == WT_INT8)
+        q = p[j / 4 * 4 * TILE + j % 4] - 128;
+    else if (j < BLOCK / 2)
+        q = (p[j / 4 * 4 * TILE + j % 4] & 15) - 8;
+    else
+        q = (p[(j - BLOCK / 2) / 4 * 4 * TILE + j % 4] >> 4) - 8;
+    return half_to_float(h) * (float)q;
+}
+
+void
+matrix_row(const struct matrix *m, size_t i, float *out)
+{
+    size_t n = (size_t)m->n_in;
+
+    if (m->type == WT_F32)
+        memcpy(out, (const float *)m->data + i * n, n * sizeof *out);
+    for (size_t k = 0; k < n && m->type == WT_BF16; k++)
+        out[k] = bf16_at(m, i, k);
+    for (size_t k = 0; k < n && m->type >= WT_INT8; k++)
+        out[k] = block_weight(m, i, k);
+}
