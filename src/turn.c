@@ -285,6 +285,7 @@ change(struct turn *t, enum step step, size_t at, size_t del, const char *s,
     t->step_key = now;
     t->run.start = story_shift(&op, t->run.start, false);
     t->run.pen = story_shift(&op, t->run.pen, false);
+    t->run.win = story_shift(&op, t->run.win, true);
     t->caret = at + len;
     touch(t, now);
     return true;

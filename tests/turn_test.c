@@ -554,6 +554,11 @@ the_window_moves_and_stays(void **state)
     tab(d);
     assert_int_equal(d->gen.run.win_at, 6);
     assert_string_equal(d->gen.prompt, "efgh");
+    token(d, "i");
+    turn_set_caret(d->turn, 0, d->now); /* also while the run waits */
+    type(d, "Z");
+    assert_int_equal(status(d).state, TURN_WAITING);
+    assert_int_equal(status(d).window_at, 7);
 }
 
 static void
