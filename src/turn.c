@@ -232,6 +232,14 @@ turn_sibling(struct turn *t, int step)
 
 /* --- keys --- */
 
+/* The writer goes on: how the last run ended is no news any more. */
+static void
+forget_end(struct turn *t)
+{
+    if (t->run.phase == RUN_NONE)
+        t->st.last_why = GEN_WHY_NONE;
+}
+
 /* A key is about to change [at, at+del) into ins bytes. Inside what the run
  * writes, or at the pen, the writer takes over; elsewhere the run waits. */
 static void
@@ -267,6 +275,7 @@ change(struct turn *t, enum step step, size_t at, size_t del, const char *s,
 
     if (turn_read_only(t))
         return false;
+    forget_end(t);
     pause_or_end(t, at, del, len, now);
     if (goes_on) {
         op.type = OP_ADD;

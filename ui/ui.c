@@ -342,6 +342,7 @@ say_run_end(struct ui *ui)
         if (ui->status.last_why == GEN_WHY_ERROR) {
             ui_say(ui, SAY_WARN, "%s", ui->status.run_err.msg);
         } else if (ui->status.last_why != GEN_WHY_EDIT &&
+                   ui->status.last_why != GEN_WHY_NONE &&
                    ui->status.last_n > 0) {
             status_last_run(ui, line, sizeof line);
             ui_say(ui, SAY_INFO, "%s", line);
