@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#define INLINE static inline __attribute__((always_inline))
+
 #define TILE  MATRIX_TILE
 #define BLOCK MATRIX_BLOCK
 
@@ -148,7 +150,7 @@ write_bf16(const struct matrix *m, size_t i, size_t k0, size_t n,
 
 /* The scale as it is kept, and what to multiply by. It is the unrounded one:
  * then numbers that were made this way once come out the same again. */
-static unsigned short
+INLINE unsigned short
 scale_of(float d, float *inverse)
 {
     unsigned short h = half_from_float(d);
@@ -158,10 +160,16 @@ scale_of(float d, float *inverse)
     return h;
 }
 
-static int
-clamp(float v, int lo, int hi)
+/* To the nearest whole number, ties to even, within [lo, hi]: as a float, for
+ * the compiler makes vectors of it. */
+INLINE float
+whole(float v, float lo, float hi)
 {
-    return v <= (float)lo ? lo : v >= (float)hi ? hi : (int)rintf(v);
+    const float magic = 12582912.0f; /* 1.5 * 2^23: adding it rounds */
+
+    v = v < lo ? lo : v;
+    v = v > hi ? hi : v;
+    return (v + magic) - magic;
 }
 
 static unsigned char *
@@ -173,48 +181,65 @@ block_at(const struct matrix *m, size_t i, size_t k)
            i / TILE * matrix_tile_bytes(m->type, m->n_in) + k / BLOCK * size;
 }
 
-static void
-write_int8(unsigned char *block, size_t row, const float *v)
+/* The largest |v|. */
+INLINE float
+furthest(const float *v)
 {
-    float most = 0, inverse;
-    unsigned short h;
+    float m[BLOCK];
 
     for (int k = 0; k < BLOCK; k++)
-        most = fabsf(v[k]) > most ? fabsf(v[k]) : most;
-    h = scale_of(most / 127, &inverse);
+        m[k] = fabsf(v[k]);
+    for (int h = BLOCK / 2; h > 0; h /= 2)
+        for (int k = 0; k < h; k++)
+            m[k] = m[k] > m[k + h] ? m[k] : m[k + h];
+    return m[0];
+}
+
+INLINE void
+write_int8(unsigned char *block, size_t row, const float *v)
+{
+    float inverse;
+    int q[BLOCK];
+    unsigned short h = scale_of(furthest(v) / 127, &inverse);
+
     memcpy(block + 2 * row, &h, 2);
     block += SCALES + 4 * row;
     for (int k = 0; k < BLOCK; k++)
-        block[k / 4 * 4 * TILE + k % 4] =
-            (unsigned char)(128 + clamp(v[k] * inverse, -127, 127));
+        q[k] = 128 + (int)whole(v[k] * inverse, -127, 127);
+    for (int k = 0; k < BLOCK; k++)
+        block[k / 4 * 4 * TILE + k % 4] = (unsigned char)q[k];
 }
 
 /* The sum of squared errors with scale d. */
-static float
+INLINE float
 loss_int4(const float *v, float d)
 {
-    float inverse, kept = half_to_float(scale_of(d, &inverse)), sum = 0;
+    float inverse, kept = half_to_float(scale_of(d, &inverse)), e[BLOCK];
 
     for (int k = 0; k < BLOCK; k++) {
-        float e = v[k] - kept * (float)clamp(v[k] * inverse, -8, 7);
+        float x = v[k] - kept * whole(v[k] * inverse, -8, 7);
 
-        sum += e * e;
+        e[k] = x * x;
     }
-    return sum;
+    for (int h = BLOCK / 2; h > 0; h /= 2)
+        for (int k = 0; k < h; k++)
+            e[k] += e[k + h];
+    return e[0];
 }
 
 /* The number furthest from zero becomes -8 steps, as in Q4_0; where a somewhat
  * smaller or larger step leaves less error, that one. */
-static void
+INLINE void
 write_int4(unsigned char *block, size_t row, const float *v)
 {
-    static const float tries[] = { -8.0f, -7.75f, -7.5f, -7.25f, -7.0f,
-                                   -8.3f, -8.6f,  7.0f,  7.5f };
-    float most = 0, best = INFINITY, d = 0, inverse;
+    static const float tries[] = { -8.0f, -7.5f, -7.0f, -8.5f, 7.0f };
+    float most = furthest(v), best = INFINITY, d = 0, inverse;
     unsigned short h;
+    int q[BLOCK], k;
 
-    for (int k = 0; k < BLOCK; k++)
-        most = fabsf(v[k]) > fabsf(most) ? v[k] : most;
+    for (k = 0; k < BLOCK - 1 && v[k] != most && v[k] != -most; k++)
+        ;
+    most = v[k];
     for (size_t i = 0; i < sizeof tries / sizeof *tries && best > 0; i++) {
         float loss = loss_int4(v, most / tries[i]);
 
@@ -226,13 +251,18 @@ write_int4(unsigned char *block, size_t row, const float *v)
     h = scale_of(d, &inverse);
     memcpy(block + 2 * row, &h, 2);
     block += SCALES + 4 * row;
-    for (int k = 0; k < BLOCK / 2; k++)
+    for (k = 0; k < BLOCK; k++)
+        q[k] = 8 + (int)whole(v[k] * inverse, -8, 7);
+    for (k = 0; k < BLOCK / 2; k++)
         block[k / 4 * 4 * TILE + k % 4] =
-            (unsigned char)((8 + clamp(v[k] * inverse, -8, 7)) |
-                            (8 + clamp(v[k + BLOCK / 2] * inverse, -8, 7))
-                                << 4);
+            (unsigned char)(q[k] | q[k + BLOCK / 2] << 4);
 }
 
+/* Once more for AVX2, which has no fused operations: the same numbers. */
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
+    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+__attribute__((target_clones("avx2", "default")))
+#endif
 static void
 write_blocks(const struct matrix *m, size_t i, size_t k0, size_t n,
              const float *w, size_t cs)

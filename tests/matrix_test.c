@@ -75,7 +75,7 @@ allowed(enum weight_type t, double w, double most)
     switch (t) {
     case WT_BF16: return fabs(w) / 256;
     case WT_INT8: return most * (0.5 / 127 + 127 * 0x1p-11 / 127) + 1e-5;
-    case WT_INT4: return most / 8 * 1.2 + 1e-5;
+    case WT_INT4: return most * 1.5 / 8.5 + 1e-5; /* +8.5 steps become 7 */
     default: return 0;
     }
 }
