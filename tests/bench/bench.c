@@ -13,6 +13,8 @@
  *   sgemm    GFLOP/s of OpenBLAS, its own threads, as it comes, on 512 tokens
  *   decode   tokens/s from position 20 on, and from 900 (or P - 100) on;
  *            share: weights, head and cache read a second, of `read`
+ *   16       tokens/s of a prompt's 16 tokens; share: of `read`, each weight
+ *            read once for all
  *   prefill  tokens/s of 512 tokens (or P); share: multiply-adds of all
  *            matrices a second, of `sgemm`
  *   load     --model: seconds to open it and have the first row of logits
@@ -43,9 +45,11 @@ enum {
     SGEMM,
     EARLY,
     LATE,
+    GROUP,
     PREFILL,
     EARLY_SHARE,
     LATE_SHARE,
+    GROUP_SHARE,
     PREFILL_SHARE,
     N_FIGURES
 };
@@ -57,9 +61,11 @@ static const struct {
     [SGEMM] = { "OpenBLAS sgemm", "GFLOP/s" },
     [EARLY] = { "decode early", "tok/s" },
     [LATE] = { "decode late", "tok/s" },
+    [GROUP] = { "16 tokens at once", "tok/s" },
     [PREFILL] = { "prefill", "tok/s" },
     [EARLY_SHARE] = { "decode early / read limit", "" },
     [LATE_SHARE] = { "decode late / read limit", "" },
+    [GROUP_SHARE] = { "16 tokens / read limit", "" },
     [PREFILL_SHARE] = { "prefill / sgemm", "" },
 };
 
@@ -234,6 +240,25 @@ measure_decode(const struct bench *b, struct session *s, const int *ids, int at,
     return n / (now() - t);
 }
 
+/* Tokens/s of passes of 16 tokens. */
+static double
+measure_group(const struct bench *b, struct session *s, const int *ids)
+{
+    struct err err = { 0 };
+    double best = 1e9;
+
+    for (int r = 0; r < 4; r++) {
+        double t;
+
+        must(session_sync(s, ids, 20, &err), &err);
+        t = now();
+        must(session_sync(s, ids, 36, &err), &err);
+        t = now() - t;
+        best = t < best ? t : best;
+    }
+    return 16 / best;
+}
+
 static double
 measure_prefill(const struct bench *b, struct session *s, int *ids)
 {
@@ -261,12 +286,15 @@ measure_round(struct bench *b, struct session *s, int *ids, int r)
     b->v[READ][r] = measure_read(b);
     b->v[EARLY][r] = measure_decode(b, s, ids, 20, n);
     b->v[LATE][r] = measure_decode(b, s, ids, b->late_at, n);
+    b->v[GROUP][r] = measure_group(b, s, ids);
     b->v[SGEMM][r] = measure_sgemm(b);
     b->v[PREFILL][r] = measure_prefill(b, s, ids);
     b->v[EARLY_SHARE][r] =
         b->v[EARLY][r] * token_bytes(g, 20 + n / 2) / 1e9 / b->v[READ][r];
     b->v[LATE_SHARE][r] = b->v[LATE][r] * token_bytes(g, b->late_at + n / 2) /
                           1e9 / b->v[READ][r];
+    b->v[GROUP_SHARE][r] =
+        b->v[GROUP][r] / 16 * token_bytes(g, 20) / 1e9 / b->v[READ][r];
     b->v[PREFILL_SHARE][r] = b->v[PREFILL][r] / b->n_prefill *
                              prompt_flop(g, b->n_prefill) / 1e9 /
                              b->v[SGEMM][r];
