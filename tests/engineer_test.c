@@ -54,7 +54,7 @@ redirect(const char *name, int flags, int to)
     free(path);
 }
 
-/* "tokens" or "logits" and what follows it, up to NULL. */
+/* "tokens", "check" or "logits" and what follows it, up to NULL. */
 static struct result
 run(const char *in, size_t n_in, ...)
 {
@@ -75,9 +75,10 @@ run(const char *in, size_t n_in, ...)
         redirect("in", O_RDONLY, STDIN_FILENO);
         redirect("out", O_WRONLY | O_CREAT | O_TRUNC, STDOUT_FILENO);
         redirect("err", O_WRONLY | O_CREAT | O_TRUNC, STDERR_FILENO);
-        status = strcmp(argv[0], "tokens") == 0 ? cli_tokens(argc, argv)
-                                                : cli_logits(argc, argv);
-        fflush(stderr);
+        status = strcmp(argv[0], "tokens") == 0  ? cli_tokens(argc, argv)
+                 : strcmp(argv[0], "check") == 0 ? cli_check(argc, argv)
+                                                 : cli_logits(argc, argv);
+        fflush(NULL);
         _exit(status);
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -283,6 +284,61 @@ logits_are_written(void **state)
     free(want);
 }
 
+/* Other numbers than f32's, and by name only. */
+static void
+logits_in_a_type(void **state)
+{
+    struct result a, b;
+
+    a = run(IN(""), "logits", "-m", tiny("f16"), "--ids", "4,17", NULL);
+    b = run(IN(""), "logits", "-m", tiny("f16"), "--ids", "4,17", "--type",
+            "int8", NULL);
+    assert_int_equal(b.status, 0);
+    assert_int_equal(a.n_out, b.n_out);
+    assert_memory_not_equal(a.out, b.out, a.n_out);
+    done(&a);
+    done(&b);
+    refuse(run(IN(""), "logits", "-m", tiny("f16"), "--ids", "4", "--type",
+               "int3", NULL),
+           2, "int3");
+}
+
+/* What check finds for the model in the box. */
+static void
+types_are_checked(void **state)
+{
+    char box[1100];
+    struct result r;
+    double mean, most, lost;
+    const char *row;
+
+    snprintf(box, sizeof box, "%s/../../models/jielong-zh",
+             getenv("JIELONG_TEST_DATA"));
+    r = run(IN(""), "check", box, "--type", "int8", NULL);
+    assert_int_equal(r.status, 0);
+    row = strstr(r.out, "\nf32 ");
+    assert_non_null(row);
+    assert_int_equal(
+        sscanf(row, "\nf32 %*f MB %lf %lf %lf", &mean, &most, &lost), 3);
+    assert_true(mean == 0 && most == 0 && lost == 0);
+    row = strstr(r.out, "\nint8 ");
+    assert_non_null(row);
+    assert_int_equal(
+        sscanf(row, "\nint8 %*f MB %lf %lf %lf", &mean, &most, &lost), 3);
+    assert_true(mean > 0.005 && mean < 0.035);
+    assert_true(most < 0.5 && lost > -0.005 && lost < 0.005);
+    done(&r);
+    r = run(IN("春天来了。"), "check", box, "--type=bf16", "-", NULL);
+    assert_int_equal(r.status, 0);
+    assert_non_null(strstr(r.out, "\nbf16 "));
+    assert_null(strstr(r.out, "int8"));
+    done(&r);
+    refuse(run(IN(""), "check", box, "-", NULL), 1, "standard input");
+    refuse(run(IN(""), "check", box, "--type", "auto", NULL), 2, "auto");
+    refuse(run(IN(""), "check", NULL), 2, "model");
+    refuse(run(IN(""), "check", "/no/such", NULL), 3, "/no/such");
+}
+
 /* A line is answered when it has come, not when all have; and when nobody
  * reads any more, the program ends without a word. */
 static void
@@ -334,6 +390,8 @@ main(void)
         cmocka_unit_test(wrong_lines),
         cmocka_unit_test(wrong_options),
         cmocka_unit_test(logits_are_written),
+        cmocka_unit_test(logits_in_a_type),
+        cmocka_unit_test(types_are_checked),
         cmocka_unit_test(a_pipe_at_both_ends),
     };
 

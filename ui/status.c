@@ -245,6 +245,17 @@ add_file(struct row *r, const struct ui *ui)
     }
 }
 
+/* Weights that were rounded to fit are no secret. */
+static void
+add_type(struct row *r, const struct ui *ui)
+{
+    const struct model *m = gen_model(ui->gen);
+
+    if (m && strcmp(model_info(m)->type, "f32") != 0)
+        snprintf(add(r, " ╎ ", 45, STYLE_STATUS)->text, 16, "%s",
+                 model_info(m)->type);
+}
+
 static void
 add_counts(struct row *r, const struct ui *ui)
 {
@@ -265,6 +276,7 @@ add_counts(struct row *r, const struct ui *ui)
         snprintf(s->after, sizeof s->after, " %d/%d", st->window_used,
                  st->window_size);
     }
+    add_type(r, ui);
     s = add(r, " ╎ ", 50, STYLE_STATUS);
     snprintf(s->text, sizeof s->text,
              ui->layout.words == 1 ? _("%s word") : _("%s words"),
