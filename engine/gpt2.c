@@ -171,22 +171,39 @@ attend(struct pass *p, int l, int keep_from)
     drop_rows(p, keep_from);
 }
 
+/* x += A(y). false: no row is wanted of what follows. */
+static bool
+add_attention(struct pass *p, int l, int keep_from)
+{
+    const struct gpt2_layer *w = &p->g->layer[l];
+
+    attend(p, l, keep_from);
+    if (p->T > 0)
+        linear(p, &w->o, w->o_b, OPS_ADD, p->s->y, p->s->x);
+    return p->T > 0;
+}
+
+/* x += M(in), with in [T][D] x itself or y. */
+static void
+add_mlp(struct pass *p, int l, const float *in)
+{
+    const struct gpt2_layer *w = &p->g->layer[l];
+
+    linear(p, &w->fc, w->fc_b, OPS_ACTIVATE, in, p->s->z);
+    linear(p, &w->proj, w->proj_b, OPS_ADD, p->s->z, p->s->x);
+}
+
 /* Radford et al. 2019: norm before each half, both halves added to x. */
 static void
 block_gpt2(struct pass *p, int l, int keep_from)
 {
-    const struct gpt2 *g = p->g;
-    const struct gpt2_layer *w = &g->layer[l];
-    struct gpt2_scratch *s = p->s;
+    const struct gpt2_layer *w = &p->g->layer[l];
 
     norm(p, w->ln1_g, w->ln1_b);
-    attend(p, l, keep_from);
-    if (p->T == 0)
+    if (!add_attention(p, l, keep_from))
         return;
-    linear(p, &w->o, w->o_b, OPS_ADD, s->y, s->x);
     norm(p, w->ln2_g, w->ln2_b);
-    linear(p, &w->fc, w->fc_b, OPS_ACTIVATE, s->y, s->z);
-    linear(p, &w->proj, w->proj_b, OPS_ADD, s->z, s->x);
+    add_mlp(p, l, p->s->y);
 }
 
 /* y = x, for the networks whose attention reads x as it is. */
@@ -201,18 +218,13 @@ copy_x(const struct pass *p)
 static void
 block_grover(struct pass *p, int l, int keep_from)
 {
-    const struct gpt2 *g = p->g;
-    const struct gpt2_layer *w = &g->layer[l];
-    struct gpt2_scratch *s = p->s;
+    const struct gpt2_layer *w = &p->g->layer[l];
 
     copy_x(p);
-    attend(p, l, keep_from);
-    if (p->T == 0)
+    if (!add_attention(p, l, keep_from))
         return;
-    linear(p, &w->o, w->o_b, OPS_ADD, s->y, s->x);
     norm(p, w->ln2_g, w->ln2_b);
-    linear(p, &w->fc, w->fc_b, OPS_ACTIVATE, s->y, s->z);
-    linear(p, &w->proj, w->proj_b, OPS_ADD, s->z, s->x);
+    add_mlp(p, l, p->s->y);
     norm_x(p, w->ln1_g, w->ln1_b);
 }
 
@@ -221,18 +233,13 @@ block_grover(struct pass *p, int l, int keep_from)
 static void
 block_gpt1(struct pass *p, int l, int keep_from)
 {
-    const struct gpt2 *g = p->g;
-    const struct gpt2_layer *w = &g->layer[l];
-    struct gpt2_scratch *s = p->s;
+    const struct gpt2_layer *w = &p->g->layer[l];
 
     copy_x(p);
-    attend(p, l, keep_from);
-    if (p->T == 0)
+    if (!add_attention(p, l, keep_from))
         return;
-    linear(p, &w->o, w->o_b, OPS_ADD, s->y, s->x);
     norm_x(p, w->ln1_g, w->ln1_b);
-    linear(p, &w->fc, w->fc_b, OPS_ACTIVATE, s->x, s->z);
-    linear(p, &w->proj, w->proj_b, OPS_ADD, s->z, s->x);
+    add_mlp(p, l, p->s->x);
     norm_x(p, w->ln2_g, w->ln2_b);
 }
 

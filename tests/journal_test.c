@@ -20,7 +20,8 @@
 #include "src/recover.h"
 #include "src/storyfile.h"
 
-static char dir[64], path[256];
+#include "tests/story_folder.h"
+
 static uint32_t rng = 3;
 
 static uint32_t
@@ -28,28 +29,6 @@ rnd(uint32_t n)
 {
     rng = rng * 1664525u + 1013904223u;
     return (uint32_t)(((uint64_t)rng * n) >> 32);
-}
-
-static int
-setup(void **state)
-{
-    /* In memory where possible: thousands of files are synced. */
-    strcpy(dir, "/dev/shm/jielong-test-XXXXXX");
-    if (!mkdtemp(dir)) {
-        strcpy(dir, "/tmp/jielong-test-XXXXXX");
-        assert_non_null(mkdtemp(dir));
-    }
-    snprintf(path, sizeof path, "%s/s.jl", dir);
-    setenv("XDG_STATE_HOME", dir, 1);
-    return 0;
-}
-
-static int
-teardown(void **state)
-{
-    char cmd[128];
-    snprintf(cmd, sizeof cmd, "rm -rf '%s'", dir);
-    return system(cmd);
 }
 
 static struct storyfile *

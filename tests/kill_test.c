@@ -19,28 +19,8 @@
 #include "src/journal.h"
 #include "src/storyfile.h"
 
-static char dir[64], path[128];
+#include "tests/story_folder.h"
 
-static int
-setup(void **state)
-{
-    strcpy(dir, "/dev/shm/jielong-kill-XXXXXX");
-    if (!mkdtemp(dir)) {
-        strcpy(dir, "/tmp/jielong-kill-XXXXXX");
-        assert_non_null(mkdtemp(dir));
-    }
-    snprintf(path, sizeof path, "%s/k.jl", dir);
-    setenv("XDG_STATE_HOME", dir, 1);
-    return 0;
-}
-
-static int
-teardown(void **state)
-{
-    char cmd[128];
-    snprintf(cmd, sizeof cmd, "rm -rf '%s'", dir);
-    return system(cmd);
-}
 
 static void
 clear(void)

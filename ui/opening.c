@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "engine/base/file.h"
 #include "engine/base/mem.h"
 
 #include "src/i18n.h"
@@ -20,14 +21,6 @@ ends_with(const char *s, const char *end)
     size_t n = strlen(s), m = strlen(end);
 
     return n > m && strcmp(s + n - m, end) == 0;
-}
-
-static const char *
-base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-
-    return slash ? slash + 1 : path;
 }
 
 static char *
@@ -153,11 +146,11 @@ static void
 complete(struct ui *ui)
 {
     char *path = expand_home(ui->ask.text);
-    char *dir = xstrndup(path, (size_t)(base_name(path) - path));
+    char *dir = xstrndup(path, (size_t)(file_name(path) - path));
     struct names all = { 0 };
     char *text;
 
-    find_names(&all, dir, base_name(path));
+    find_names(&all, dir, file_name(path));
     if (all.n > 0) {
         text = xasprintf("%s%s", dir, all.common);
         ask_set(&ui->ask, text);
@@ -194,7 +187,7 @@ void
 opening_ask(struct ui *ui)
 {
     const char *path = storyfile_path(ui->file);
-    char *folder = xstrndup(path, (size_t)(base_name(path) - path));
+    char *folder = xstrndup(path, (size_t)(file_name(path) - path));
 
     ask_open(ui, &open_ask, folder);
     free(folder);

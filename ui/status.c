@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/file.h"
 #include "engine/base/mem.h"
 #include "engine/base/unicode.h"
 
@@ -342,12 +343,10 @@ char *
 status_story_name(const struct ui *ui)
 {
     const char *title = story_title(ui_story(ui));
-    const char *path = storyfile_path(ui->file), *slash, *dot;
+    const char *path = file_name(storyfile_path(ui->file)), *dot;
 
     if (title && *title)
         return xstrdup(title);
-    slash = strrchr(path, '/');
-    path = slash ? slash + 1 : path;
     dot = strrchr(path, '.');
     return xstrndup(path,
                     dot && dot != path ? (size_t)(dot - path) : strlen(path));

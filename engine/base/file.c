@@ -168,6 +168,14 @@ follow_links(const char *path)
     return NULL;
 }
 
+const char *
+file_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash ? slash + 1 : path;
+}
+
 char *
 file_folder(const char *path)
 {

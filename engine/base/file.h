@@ -33,6 +33,8 @@ bool file_replace_lazily(const char *path, const void *data, size_t len,
 
 /* The folder a path lies in: all before its last '/', "/" or "."; given. */
 char *file_folder(const char *path);
+/* Its last part, all after its last '/'; a piece of path. */
+const char *file_name(const char *path);
 
 /* mkdir -p, mode 0700 for what is made. */
 bool file_make_dirs(const char *path, struct err *err);

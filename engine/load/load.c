@@ -476,13 +476,11 @@ open_checkpoint(struct weights_source *s, const char *dir, const char *note,
                        note);
     }
     *end = '\0';
-    if (strrchr(name, '/'))
-        name = strrchr(name, '/') + 1;
-    path = xasprintf("%s/%s.index", dir, name);
+    path = xasprintf("%s/%s.index", dir, file_name(name));
     ok = access(path, F_OK) == 0
              ? read_tf(s, path, err)
              : err_set(err, ERR_MODEL, "%s names %s, but %s is missing", note,
-                       name, path);
+                       file_name(name), path);
     free(path);
     free(text);
     return ok;
@@ -647,7 +645,7 @@ open_path(struct weights_source *s, const char *path, int depth,
     if (S_ISDIR(st.st_mode))
         return open_folder(s, path, depth, err);
     set_dir(s, path, false);
-    base = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+    base = file_name(path);
     if (tf_prefix(path))
         return open_tf_prefix(s, path, tf_prefix(path), err);
     if (has_suffix(base, ".index.json"))
@@ -663,12 +661,8 @@ open_path(struct weights_source *s, const char *path, int depth,
 static bool
 refuse_adapter(const struct weights_source *s, struct err *err)
 {
-    const char *base;
-
-    if (s->n_files == 0)
-        return true;
-    base = strrchr(s->files[0], '/');
-    if (strncmp(base ? base + 1 : s->files[0], "adapter_model", 13) != 0)
+    if (s->n_files == 0 ||
+        strncmp(file_name(s->files[0]), "adapter_model", 13) != 0)
         return true;
     return err_set(err, ERR_MODEL,
                    "%s is an adapter without its base model, "
