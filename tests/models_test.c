@@ -252,7 +252,7 @@ test_command(void **state)
 static struct pty *
 start_page(const char *story, bool walled)
 {
-    const char *argv[9] = { 0 }, *env[] = { "LANG=C.UTF-8", NULL };
+    const char *argv[16] = { 0 }, *env[] = { "LANG=C.UTF-8", NULL };
     int n = 0;
 
     if (walled) {
@@ -261,9 +261,14 @@ start_page(const char *story, bool walled)
     }
     argv[n++] = getenv("JIELONG_TEST_PROGRAM");
     argv[n++] = story;
-    if (walled) {
+    argv[n++] = "--seed=7"; /* every time the same runs */
+    if (walled) { /* a run that goes in no circles, so it lasts */
         argv[n++] = "-n5000";
         argv[n++] = "--stop-at=never";
+        argv[n++] = "--temp=1.5";
+        argv[n++] = "--top-k=1000";
+        argv[n++] = "--top-p=1";
+        argv[n++] = "--min-p=0";
     }
     return pty_start(argv, 100, 24, env);
 }
