@@ -2,72 +2,21 @@
  *
  * Included by one file for each instruction set, which defines VW (floats in
  * a vector), TILE (rows of the matrix product's register tile) and GEMM, and ends with TABLE(). Everything is over the compilers' vector types, so the code says
- * what is computed and the level only how wide. a * b + c in one expression
- * becomes one fused operation where the level has it.
+ * what is computed and the level only how wide.
  */
-#include <math.h>
 #include <string.h>
 
-typedef float vf __attribute__((vector_size(4 * VW)));
-typedef int vi __attribute__((vector_size(4 * VW)));
-/* The same in memory: any alignment, may lie over floats. */
-typedef float vmem __attribute__((vector_size(4 * VW), aligned(4), may_alias));
+#include "engine/kernels/vectors.h"
+
 typedef float v4 __attribute__((vector_size(16), aligned(4), may_alias));
 
-#define INLINE static inline __attribute__((always_inline))
-#define NR     (2 * VW) /* tokens in a panel */
+#define NR (2 * VW) /* tokens in a panel */
 
-INLINE vf
-load(const float *p)
-{
-    return *(const vmem *)p;
-}
-
-INLINE void
-store(float *p, vf v)
-{
-    *(vmem *)p = v;
-}
-
-INLINE vf
-all(float x)
-{
-    return x - (vf){ 0 };
-}
-
-/* c where m is all ones, else d. */
-INLINE vf
-pick(vi m, vf c, vf d)
-{
-    return (vf)((m & (vi)c) | (~m & (vi)d));
-}
-
-INLINE vf
-vmax(vf a, vf b)
-{
-    return pick(a > b, a, b);
-}
-
-/* The first n < VW floats, the rest as in `rest`. */
-INLINE vf
-load_part(const float *p, int n, float rest)
-{
-    float t[VW];
-
-    for (int i = 0; i < VW; i++)
-        t[i] = i < n ? p[i] : rest;
-    return load(t);
-}
-
-INLINE void
-store_part(float *p, int n, vf v)
-{
-    float t[VW];
-
-    store(t, v);
-    for (int i = 0; i < n; i++)
-        p[i] = t[i];
-}
+#ifdef VFMA_IS_SLOW
+#    define MULTIPLY_ADD(a, b, c) ((a) * (b) + (c))
+#else
+#    define MULTIPLY_ADD(a, b, c) vfma(a, b, c)
+#endif
 
 /* The vector folded down to four sums. */
 INLINE v4
@@ -123,54 +72,6 @@ max_of(vf v)
 }
 
 /* --- functions of one argument --- */
-
-/* e^x within 1e-7 of its value; x below -87 gives 1e-38. x = n ln 2 + r with
- * |r| <= ln 2 / 2; e^r by its series to the 7th power (remainder 5e-9),
- * 2^n by adding n to the exponent. */
-INLINE vf
-vexp(vf x)
-{
-    const float magic = 12582912.0f; /* 1.5 * 2^23: adding it rounds */
-    vf t, n, r, p;
-
-    x = pick(x < -87.3f, all(-87.3f), x);
-    x = pick(x > 88.7f, all(88.7f), x);
-    t = x * 1.44269504f + magic;
-    n = t - magic;
-    r = x - n * 0.693359375f; /* ln 2 in two parts, the first one exact */
-    r = r - n * -2.12194440e-4f;
-    p = all(1.0f / 5040);
-    p = p * r + 1.0f / 720;
-    p = p * r + 1.0f / 120;
-    p = p * r + 1.0f / 24;
-    p = p * r + 1.0f / 6;
-    p = p * r + 0.5f;
-    p = p * r + 1.0f;
-    p = p * r + 1.0f;
-    /* 2^n in two steps: n may be 128. */
-    vi e = (vi)t - (vi)all(magic), h = e >> 1;
-    return p * (vf)((h + 127) << 23) * (vf)((e - h + 127) << 23);
-}
-
-/* 1 - erf(z), z >= 0, within 2e-7: exp(-z Q(z)) with Q(z) = -ln(erfc z) / z
- * fitted on [0, 4.2] (minimax, error of the fit 2e-10); erfc(4.2) < 3e-9. */
-INLINE vf
-verfc(vf z)
-{
-    vf q = all(1.323436775e-6f);
-
-    z = pick(z > 4.2f, all(4.2f), z);
-    q = q * z + -2.269308493e-5f;
-    q = q * z + 1.731133854e-4f;
-    q = q * z + -7.532434793e-4f;
-    q = q * z + 1.815402034e-3f;
-    q = q * z + -2.649276474e-4f;
-    q = q * z + -1.911283417e-2f;
-    q = q * z + 1.027702987e-1f;
-    q = q * z + 6.366199042e-1f;
-    q = q * z + 1.128379167f;
-    return vexp(-(q * z));
-}
 
 INLINE vf
 act_one(enum activation act, vf x)
@@ -265,13 +166,13 @@ dot(const float *w, int K, const float *x)
     int k = 0;
 
     for (; k + 4 * VW <= K; k += 4 * VW) {
-        s0 += load(w + k) * load(x + k);
-        s1 += load(w + k + VW) * load(x + k + VW);
-        s2 += load(w + k + 2 * VW) * load(x + k + 2 * VW);
-        s3 += load(w + k + 3 * VW) * load(x + k + 3 * VW);
+        s0 = MULTIPLY_ADD(load(w + k), load(x + k), s0);
+        s1 = MULTIPLY_ADD(load(w + k + VW), load(x + k + VW), s1);
+        s2 = MULTIPLY_ADD(load(w + k + 2 * VW), load(x + k + 2 * VW), s2);
+        s3 = MULTIPLY_ADD(load(w + k + 3 * VW), load(x + k + 3 * VW), s3);
     }
     for (; k + VW <= K; k += VW)
-        s0 += load(w + k) * load(x + k);
+        s0 = MULTIPLY_ADD(load(w + k), load(x + k), s0);
     if (k < K)
         s1 += load_part(w + k, K - k, 0) * load_part(x + k, K - k, 0);
     return (s0 + s1) + (s2 + s3);
@@ -292,7 +193,7 @@ dots_block(const float *w, size_t ldw, int rows, int K, const float *x,
             v[r] = load(w + r * ldw + k);
         for (int j = 0; j < t; j++)
             for (int r = 0; r < rows; r++)
-                s[j][r] += v[r] * load(x + j * ldx + k);
+                s[j][r] = MULTIPLY_ADD(v[r], load(x + j * ldx + k), s[j][r]);
     }
     for (int r = 0; r < rows && t > 1 && k < K; r++) {
         vf v = load_part(w + r * ldw + k, K - k, 0);
@@ -421,9 +322,9 @@ tile_rows(const float *w, size_t rs, size_t cs, int n, int m, int K,
         for (int i = 0; i < n; i++) {
             float wi = w[i * rs];
 
-            s[i][0] += wi * x0;
+            s[i][0] = MULTIPLY_ADD(all(wi), x0, s[i][0]);
             if (m > 1)
-                s[i][1] += wi * x1;
+                s[i][1] = MULTIPLY_ADD(all(wi), x1, s[i][1]);
         }
         w += cs;
         xp += m * VW;
@@ -523,8 +424,10 @@ mix_columns(const float *p, const float *v, int n, int d, int n_v, float *out)
 
     for (; j + 2 <= n; j += 2)
         for (int i = 0; i < n_v; i++) {
-            a[i] += p[j] * load(v + (size_t)j * d + i * VW);
-            b[i] += p[j + 1] * load(v + (size_t)(j + 1) * d + i * VW);
+            a[i] =
+                MULTIPLY_ADD(all(p[j]), load(v + (size_t)j * d + i * VW), a[i]);
+            b[i] = MULTIPLY_ADD(all(p[j + 1]),
+                                load(v + (size_t)(j + 1) * d + i * VW), b[i]);
         }
     if (j < n)
         for (int i = 0; i < n_v; i++)

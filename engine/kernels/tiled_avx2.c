@@ -1,22 +1,10 @@
 /* engine/kernels/tiled_avx2.c  x86-64 with AVX2, FMA and F16C. */
-#include <immintrin.h>
-
 #include "engine/kernels/tiled.h"
 
 #define VW     8
 #define TOKENS 2
 #define LEVEL  tiled_avx2
-#include "engine/kernels/tiled_vectors.h"
-
-#define MULTIPLY_ADD(a, b, c) \
-    ((vf)_mm256_fmadd_ps((__m256)(a), _mm256_set1_ps(b), (__m256)(c)))
-
-INLINE void
-load_scales(const unsigned char *w, vf s[])
-{
-    s[0] = (vf)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)w));
-    s[1] = (vf)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(w + 16)));
-}
+#include "engine/kernels/vectors.h"
 
 INLINE int
 four(const signed char *q)

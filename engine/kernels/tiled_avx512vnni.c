@@ -1,22 +1,11 @@
 /* engine/kernels/tiled_avx512vnni.c  x86-64 with AVX-512 and VNNI: a tile's
  * rows are one vector, and one instruction multiplies and adds 64 bytes. */
-#include <immintrin.h>
-
 #include "engine/kernels/tiled.h"
 
 #define VW     16
 #define TOKENS 8
 #define LEVEL  tiled_avx512vnni
-#include "engine/kernels/tiled_vectors.h"
-
-#define MULTIPLY_ADD(a, b, c) \
-    ((vf)_mm512_fmadd_ps((__m512)(a), _mm512_set1_ps(b), (__m512)(c)))
-
-INLINE void
-load_scales(const unsigned char *w, vf s[])
-{
-    s[0] = (vf)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)w));
-}
+#include "engine/kernels/vectors.h"
 
 INLINE __m512i
 four(const signed char *q)

@@ -1,12 +1,17 @@
 /* engine/kernels/tiled_body.h  The loops over tiles, written once.
  *
  * Included by one file for each level, which defines VW (floats in a vector),
- * the vectors vf, vi, vu and their forms in memory, TOKENS (how many share one
- * pass over a tile), LEVEL, and three functions: load_scales() for 16 scales,
- * and sums_int8(), sums_int4(): the integer sums of one block for 16 rows and
- * t tokens. No product and sum may be contracted here except in bf16.
+ * TOKENS (how many share one
+ * pass over a tile), LEVEL, and two functions: sums_int8() and sums_int4(), the
+ * integer sums of one block for 16 rows and t tokens.
  */
 #include <string.h>
+
+#ifdef VFMA_IS_SLOW
+#    define MULTIPLY_ADD(a, b, c) ((a) * (b) + (c))
+#else
+#    define MULTIPLY_ADD(a, b, c) vfma(a, b, c)
+#endif
 
 #define N_V (MATRIX_TILE / VW) /* vectors of a tile's rows */
 
@@ -82,7 +87,8 @@ int_tile(int bits, const unsigned char *w, const struct tokens *x, int t0,
         vf s[N_V];
         vi v[TOKENS][N_V];
 
-        load_scales(w, s);
+        for (int h = 0; h < N_V; h++)
+            s[h] = load_half(w + 2 * h * VW);
         if (bits == 8)
             sums_int8(w + SCALES_BYTES, q + b * MATRIX_BLOCK, nb * MATRIX_BLOCK,
                       sum + b, nb, t, v);
@@ -114,11 +120,13 @@ bf16_tile(const unsigned char *w, int K, const float *x, size_t ldx, int t,
             vf lo = (vf)(both << 16), hi = (vf)(both & 0xffff0000u);
 
             for (int j = 0; j < t; j++)
-                even[j][h] = MULTIPLY_ADD(lo, x[(size_t)j * ldx + (size_t)k],
-                                          even[j][h]);
+                even[j][h] =
+                    MULTIPLY_ADD(lo, all(x[(size_t)j * ldx + (size_t)k]),
+                                 even[j][h]);
             for (int j = 0; j < t && k + 1 < K; j++)
-                odd[j][h] = MULTIPLY_ADD(hi, x[(size_t)j * ldx + (size_t)k + 1],
-                                         odd[j][h]);
+                odd[j][h] =
+                    MULTIPLY_ADD(hi, all(x[(size_t)j * ldx + (size_t)k + 1]),
+                                 odd[j][h]);
         }
         w += 4 * MATRIX_TILE;
     }

@@ -5,33 +5,7 @@
 #define VW     4
 #define TOKENS 1
 #define LEVEL  tiled_generic
-#include "engine/kernels/tiled_vectors.h"
-
-#define MULTIPLY_ADD(a, b, c) ((a) * (b) + (c))
-
-/* As in matrix.c; no call leaves this file, for it is on the hottest path. */
-INLINE float
-half(const unsigned char *p)
-{
-    unsigned h = (unsigned)p[0] | (unsigned)p[1] << 8, u = h & 0x7fff;
-    union {
-        unsigned u;
-        float f;
-    } r;
-
-    if (u < 0x400)
-        r.f = (float)u * 0x1p-24f;
-    else
-        r.u = (u << 13) + (112u << 23);
-    return h & 0x8000 ? -r.f : r.f;
-}
-
-INLINE void
-load_scales(const unsigned char *w, vf s[])
-{
-    for (int i = 0; i < 16; i++)
-        s[i / VW][i % VW] = half(w + 2 * i);
-}
+#include "engine/kernels/vectors.h"
 
 INLINE void
 sums_int8(const unsigned char *w, const signed char *q, size_t ldq,
