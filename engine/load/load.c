@@ -205,10 +205,26 @@ open_file(struct weights_source *s, const char *path, int *fd, uint64_t *size,
     return true;
 }
 
-/* Opens one weights file and adds its tensors to t. */
+/* What a file seems to be that begins and ends like nothing known: its reader
+ * will say what is wrong with it. */
+static const struct format *
+format_by_name(const char *path, bool checkpoint)
+{
+    static const struct format by_name[] = {
+        { NULL, safetensors_read, NULL, NULL },
+        { NULL, NULL, tf_read, NULL },
+    };
+
+    return checkpoint                         ? &by_name[1]
+           : has_suffix(path, ".safetensors") ? &by_name[0]
+                                              : NULL;
+}
+
+/* Opens one file and adds its tensors to t. Only of a checkpoint is the index
+ * one of TensorFlow's: the caller opens the data files that it speaks of. */
 static bool
-read_one(struct weights_source *s, const char *path, struct tensor_table *t,
-         struct err *err)
+read_file(struct weights_source *s, const char *path, bool checkpoint,
+          struct tensor_table *t, struct err *err)
 {
     const struct format *f = formats, *end = f + sizeof formats / sizeof *f;
     uint32_t file = (uint32_t)s->n_files;
@@ -221,18 +237,33 @@ read_one(struct weights_source *s, const char *path, struct tensor_table *t,
     probe_file(fd, size, &p);
     while (f < end && !f->match(&p))
         f++;
-    if (f < end && f->foreign)
+    if (f == end)
+        f = format_by_name(path, checkpoint);
+    if (!f)
+        return err_set(err, ERR_MODEL,
+                       "%s is no model file that is known here, "
+                       "give a folder with config.json and model.safetensors",
+                       path);
+    if (f->foreign == tf_read && !checkpoint)
+        return err_set(err, ERR_MODEL,
+                       "%s ends as the index of a TensorFlow checkpoint does: "
+                       "such a file is called NAME.index and lies beside its "
+                       "NAME.data-00000-of-00001 (a checkpoint of one single "
+                       "file is of the oldest kind, V1, and must be saved "
+                       "again)",
+                       path);
+    if (f->foreign)
         return foreign_read(f->foreign, fd, file, path, t, &s->meta, err);
-    if (f < end && !f->read)
+    if (!f->read)
         return err_set(err, ERR_MODEL, "%s: %s", path, f->refusal);
-    if (f < end)
-        return f->read(fd, file, path, t, err);
-    if (has_suffix(path, ".safetensors")) /* it will say what is wrong */
-        return safetensors_read(fd, file, path, t, err);
-    return err_set(err, ERR_MODEL,
-                   "%s is no model file that is known here, "
-                   "give a folder with config.json and model.safetensors",
-                   path);
+    return f->read(fd, file, path, t, err);
+}
+
+static bool
+read_one(struct weights_source *s, const char *path, struct tensor_table *t,
+         struct err *err)
+{
+    return read_file(s, path, false, t, err);
 }
 
 /* --- TensorFlow --- */
@@ -276,7 +307,7 @@ read_tf(struct weights_source *s, const char *index, struct err *err)
 {
     size_t first = s->n_files + 1;
 
-    return read_one(s, index, &s->table, err) &&
+    return read_file(s, index, true, &s->table, err) &&
            open_data_files(s, index, first, err);
 }
 
@@ -435,15 +466,28 @@ is_shard_name(const char *name)
            of[-6] == '-' && of[4] >= '0' && of[4] <= '9';
 }
 
+/* One of several parts, which cannot be opened by itself. */
+static bool
+refuse_part(const char *dir, const char *name, struct err *err)
+{
+    if (has_suffix(name, ".gguf"))
+        return err_set(err, ERR_MODEL,
+                       "%s/%s is one of several parts of a GGUF model: join "
+                       "them first (gguf-split --merge FIRST-PART WHOLE.gguf)",
+                       dir, name);
+    return err_set(err, ERR_MODEL,
+                   "%s: %s is one of several parts, but "
+                   "the index that lists them (%s.index.json) is missing",
+                   dir, name,
+                   has_suffix(name, ".safetensors") ? "model.safetensors"
+                                                    : "pytorch_model.bin");
+}
+
 static bool
 several(const char *dir, const char *const *hits, size_t n, struct err *err)
 {
     if (is_shard_name(hits[0]))
-        return err_set(err, ERR_MODEL,
-                       "%s: %s is one of several parts, but "
-                       "the index that lists them (model.safetensors.index."
-                       "json) is missing",
-                       dir, hits[0]);
+        return refuse_part(dir, hits[0], err);
     return err_set(err, ERR_MODEL,
                    "%s holds several models (%s, %s%s), name "
                    "one of the files",
@@ -510,7 +554,29 @@ open_row(struct weights_source *s, const char *dir, const struct row *r,
     return ok;
 }
 
-/* Archives often hold one folder: look into it, once. */
+/* Nothing to open in it: is it a checkpoint without its index? */
+static bool
+refuse_folder(const char *dir, const struct listing *l, struct err *err)
+{
+    size_t i;
+
+    for (i = 0; i < l->n; i++) {
+        const char *data = strstr(l->v[i], ".data-");
+
+        if (data && is_shard_name(data + 1))
+            return err_set(err, ERR_MODEL,
+                           "%s/%.*s.index is missing: it says what lies where "
+                           "in %s, fetch it too",
+                           dir, (int)(data - l->v[i]), l->v[i], l->v[i]);
+    }
+    return err_set(err, ERR_MODEL,
+                   "%s holds no model: no "
+                   "model.safetensors was found",
+                   dir);
+}
+
+/* Archives often hold one folder: look into it, once. What macOS packs beside
+ * it is no model. */
 static bool
 open_only_subfolder(struct weights_source *s, const char *dir,
                     const struct listing *l, struct err *err)
@@ -522,17 +588,15 @@ open_only_subfolder(struct weights_source *s, const char *dir,
 
     for (i = 0; i < l->n; i++) {
         path = xasprintf("%s/%s", dir, l->v[i]);
-        if (stat(path, &st) == 0 && S_ISDIR(st.st_mode) && n++ == 0)
+        if (stat(path, &st) == 0 && S_ISDIR(st.st_mode) &&
+            strcmp(l->v[i], "__MACOSX") != 0 && n++ == 0)
             only = path;
         else
             free(path);
     }
     if (n != 1) {
         free(only);
-        return err_set(err, ERR_MODEL,
-                       "%s holds no model: no "
-                       "model.safetensors was found",
-                       dir);
+        return refuse_folder(dir, l, err);
     }
     ok = open_path(s, only, 1, err);
     free(only);
@@ -550,18 +614,13 @@ search_folder(struct weights_source *s, const char *dir,
         for (n = i = 0; i < l->n; i++)
             if (row_matches(&names[r], l->v[i]) && n++ < 3)
                 hits[n - 1] = l->v[i];
-        if (n > 1)
-            return several(dir, hits, n, err);
-        if (n == 1 && is_shard_name(hits[0]))
+        if (n > 1 || (n == 1 && is_shard_name(hits[0])))
             return several(dir, hits, n, err);
         if (n == 1)
             return open_row(s, dir, &names[r], hits[0], err);
     }
     if (depth > 0)
-        return err_set(err, ERR_MODEL,
-                       "%s holds no model: no "
-                       "model.safetensors was found",
-                       dir);
+        return refuse_folder(dir, l, err);
     return open_only_subfolder(s, dir, l, err);
 }
 
@@ -650,6 +709,10 @@ open_path(struct weights_source *s, const char *path, int depth,
         return open_tf_prefix(s, path, tf_prefix(path), err);
     if (has_suffix(base, ".index.json"))
         return read_index(s, path, err);
+    if (strcmp(base, "checkpoint") == 0)
+        return open_checkpoint(s, s->dir, path, err);
+    if (is_shard_name(base) && has_suffix(base, ".gguf"))
+        return refuse_part(s->dir, base, err);
     if (is_shard_name(base))
         return err_set(err, ERR_MODEL,
                        "%s is one of several parts, name the "
@@ -679,6 +742,10 @@ weights_open(struct weights_source *s, const char *path, struct err *err)
     tensor_table_init(&s->table);
     ok = open_path(s, path, 0, err) && refuse_adapter(s, err) &&
          names_translate(&s->table, err);
+    for (size_t i = 0; ok && i < s->table.n; i++)
+        ok = s->table.v[i].file < s->n_files ||
+             err_set(err, ERR_MODEL, "%s: tensor %s lies in no file", path,
+                     tensor_name(&s->table, i));
     if (!ok && err && err->kind != ERR_MEMORY)
         err->kind = ERR_MODEL;
     return ok;

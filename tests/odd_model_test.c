@@ -1,0 +1,145 @@
+/* tests/odd_model_test.c  Models as people have them: under other names,
+ * packed, in parts, half fetched. Each opens, or is refused in words that
+ * name the file and say what to do.
+ */
+#include <cmocka.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "engine/base/mem.h"
+
+#include "tests/loading.h"
+#include "tests/tiny_models.h"
+
+/* --- TensorFlow --- */
+
+/* An index under a name that says nothing of data files: nothing may be read
+ * from files that were never opened. */
+static void
+an_index_by_another_name(void **state)
+{
+    static const char *const names[] = { "foo.bin", "model.safetensors" };
+    static const char list[] =
+        "{\"weight_map\":{\"model/wte\":\"model-00001-of-00001.safetensors\"}}";
+
+    for (size_t i = 0; i < 2; i++) {
+        char *dir = scratch_make(), *file;
+
+        scratch_link(dir, names[i], "openai/model.ckpt.index");
+        file = xasprintf("%s/%s", dir, names[i]);
+        must_refuse(dir, file, "NAME.index");
+        must_refuse(file, file, "NAME.index");
+        free(file);
+        scratch_remove(dir);
+    }
+    for (size_t i = 0; i < 2; i++) { /* in the place of a shard */
+        static const char *const to[] = { "model-00001-of-00001.safetensors",
+                                          "x.index" };
+        char *dir = scratch_make(), *text = xstrdup(list), *at;
+
+        if (i == 1) {
+            at = strstr(text, "model-0");
+            memcpy(at, "x.index\"}}", sizeof "x.index\"}}");
+        }
+        scratch_link(dir, to[i], "openai/model.ckpt.index");
+        scratch_put(dir, "model.safetensors.index.json", text, strlen(text));
+        must_refuse(dir, to[i], "NAME.index");
+        free(text);
+        scratch_remove(dir);
+    }
+}
+
+static void
+a_checkpoint_in_pieces(void **state)
+{
+    static const char data[] = "model.ckpt-7.data-00000-of-00001";
+    static const char cut[60] = { 0, 0, 6, 8, 1, 0x1a, 2, 8, 1 };
+    char *dir = scratch_make(), *file;
+
+    scratch_link(dir, data, "grover/model.ckpt-7.data-00000-of-00001");
+    must_refuse(dir, "model.ckpt-7.index", "is missing: it says what lies");
+    /* an index that lost its end says so, not that nobody knows it */
+    scratch_put(dir, "model.ckpt-7.index", cut, sizeof cut);
+    file = xasprintf("%s/model.ckpt-7.index", dir);
+    must_refuse(dir, file, "not the index of a TensorFlow checkpoint");
+    free(file);
+    scratch_remove(dir);
+}
+
+static void
+the_note_of_a_checkpoint(void **state)
+{
+    struct notes notes = { 0 };
+
+    gpt2_free(must_load(tiny("openai/checkpoint"), &notes));
+    notes_free(&notes);
+}
+
+/* --- parts --- */
+
+static void
+parts_without_their_list(void **state)
+{
+    static const struct {
+        const char *name, *why;
+    } rows[] = {
+        { "model-00001-of-00002.safetensors", "model.safetensors.index.json" },
+        { "pytorch_model-00001-of-00002.bin", "pytorch_model.bin.index.json" },
+        { "m-00001-of-00002.gguf", "gguf-split --merge" },
+    };
+
+    for (size_t i = 0; i < 3; i++) {
+        char *dir = scratch_make(), *file;
+
+        scratch_put(dir, rows[i].name, "x", 1);
+        must_refuse(dir, rows[i].name, rows[i].why);
+        file = xasprintf("%s/%s", dir, rows[i].name);
+        must_refuse(file, file,
+                    i == 2 ? rows[i].why : "name the folder instead");
+        free(file);
+        scratch_remove(dir);
+    }
+}
+
+/* --- archives --- */
+
+/* An unpacked archive is a folder in a folder; macOS puts another beside. */
+static void
+an_unpacked_archive(void **state)
+{
+    char *dir = scratch_make(), *inner = xasprintf("%s/gpt2-zh", dir);
+    char *other = xasprintf("%s/__MACOSX", dir);
+    struct notes notes = { 0 };
+
+    assert_int_equal(mkdir(inner, 0700), 0);
+    scratch_link(inner, "config.json", "f32/config.json");
+    scratch_link(inner, "model.safetensors", "f32/model.safetensors");
+    gpt2_free(must_load(dir, &notes));
+    assert_int_equal(mkdir(other, 0700), 0);
+    gpt2_free(must_load(dir, &notes));
+    notes_free(&notes);
+    free(inner);
+    free(other);
+    scratch_remove(dir);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_index_by_another_name),
+        cmocka_unit_test(a_checkpoint_in_pieces),
+        cmocka_unit_test(the_note_of_a_checkpoint),
+        cmocka_unit_test(parts_without_their_list),
+        cmocka_unit_test(an_unpacked_archive),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
