@@ -8,8 +8,11 @@
  * algorithm 489) and sorts those alone; a vocabulary is never sorted whole
  * unless the knobs leave it whole and the die falls into its last corner.
  *
- * Logits are f32, sums of probabilities f64, the exponential is our own: the
- * same logits give the same token whatever the C library. A stage that is set
+ * Logits are f32, sums of probabilities f64 in a fixed order, exponential and
+ * logarithm our own (base/fmath.h): the same logits give the same token and
+ * the same numbers whatever the machine and its C library. That holds for the
+ * order of what is not yet sorted too, over which total_weight() sums: so the
+ * pivots of key_select() come from the same functions. A stage that is set
  * to its neutral value touches nothing. At least one candidate always stays.
  *
  * A further sampler is one function and one row in stages[].
@@ -21,8 +24,11 @@
 #include <math.h>
 #include <string.h>
 
+#include "engine/base/fmath.h"
 #include "engine/base/mem.h"
 #include "engine/base/philox.h"
+
+#define INV_LN2 0x1.71547652b82fep+0 /* bits in a nat */
 
 enum { FIRST_LOOK = 64 }; /* candidates sorted at the first look */
 
@@ -81,32 +87,6 @@ key_id(uint64_t key)
 
 /* --- numbers --- */
 
-/* e^x for x <= 0, relative error below 2e-7; 0 below -87. Written without
- * branches so that the compiler makes vectors of it, and without the library
- * so that every machine gets the same bits. 2^n times a Taylor polynomial of
- * degree 7 on [-ln2/2, ln2/2]; ln2 in two parts after Cody and Waite. */
-static inline float
-exp_neg(float x)
-{
-    float below = x < -87.0f ? 0.0f : 1.0f;
-    float c = x < -87.0f ? -87.0f : x;
-    float n = (float)(int)(c * 1.44269504f - 0.5f);
-    float r = (c - n * 0.693359375f) + n * 2.12194440e-4f;
-    float p = 1.0f / 5040.0f;
-    int32_t bits = ((int32_t)n + 127) << 23;
-    float scale;
-
-    p = p * r + 1.0f / 720.0f;
-    p = p * r + 1.0f / 120.0f;
-    p = p * r + 1.0f / 24.0f;
-    p = p * r + 1.0f / 6.0f;
-    p = p * r + 0.5f;
-    p = p * r + 1.0f;
-    p = p * r + 1.0f;
-    memcpy(&scale, &bits, sizeof scale);
-    return p * scale * below;
-}
-
 static bool
 finite_bits(float l)
 {
@@ -134,14 +114,14 @@ log_sum_exp(const float *row, int V, float max)
         for (int j = 0; j < 8; j++) {
             float l = i + j < V ? row[i + j] : -INFINITY;
 
-            e[j] = exp_neg(finite_bits(l) ? l - max : -INFINITY);
+            e[j] = fm_exp_neg(finite_bits(l) ? l - max : -INFINITY);
         }
         for (int j = 0; j < 8; j++)
             sum[j] += (double)e[j];
     }
     for (int j = 0; j < 8; j++)
         total += sum[j];
-    return (double)max + log(total);
+    return (double)max + fm_log(total);
 }
 
 static bool
@@ -180,7 +160,7 @@ key_select(uint64_t *a, long left, long right, long k)
 
         if (right - left > 600) { /* a sample gives a pivot next to k */
             double n = (double)(right - left + 1), m = (double)(k - left + 1);
-            double z = log(n), s = 0.5 * exp(2 * z / 3);
+            double z = fm_log(n), s = 0.5 * fm_exp(2 * z / 3);
             double sd = 0.5 * sqrt(z * s * (n - s) / n) * (m < n / 2 ? -1 : 1);
             double lo = (double)k - m * s / n + sd;
             double hi = (double)k + (n - m) * s / n + sd;
@@ -261,7 +241,7 @@ value(const struct sampler *s, int i)
 static double
 weight(const struct sampler *s, int i, float max)
 {
-    return (double)exp_neg(value(s, i) - max);
+    return (double)fm_exp_neg(value(s, i) - max);
 }
 
 static float
@@ -281,9 +261,9 @@ total_weight(const struct sampler *s, float max)
         return s->n;
     for (; i + 4 <= s->n; i += 4)
         for (int j = 0; j < 4; j++)
-            sum[j] += (double)exp_neg(key_logit(s->key[i + j]) - max);
+            sum[j] += (double)fm_exp_neg(key_logit(s->key[i + j]) - max);
     for (; i < s->n; i++)
-        sum[0] += (double)exp_neg(key_logit(s->key[i]) - max);
+        sum[0] += (double)fm_exp_neg(key_logit(s->key[i]) - max);
     return sum[0] + sum[1] + sum[2] + sum[3];
 }
 
@@ -342,7 +322,8 @@ stage_top_p(struct sampler *s, const struct knobs *k)
         sort_up_to(s, i);
         sum += weight(s, i, max);
         if (sum >= need) {
-            keep_first(s, k->top_p_rule == TOP_P_EXCLUSIVE && i > 0 ? i : i + 1);
+            keep_first(s,
+                       k->top_p_rule == TOP_P_EXCLUSIVE && i > 0 ? i : i + 1);
             return;
         }
     }
@@ -359,7 +340,7 @@ stage_min_p(struct sampler *s, const struct knobs *k)
     if (k->min_p <= 0 || s->flat)
         return;
     max = top_value(s);
-    least = (double)max + log(k->min_p);
+    least = (double)max + fm_log(k->min_p);
     for (int i = 0; i < s->n; i++)
         if ((double)key_logit(s->key[i]) >= least)
             s->key[kept++] = s->key[i];
@@ -624,12 +605,12 @@ sampler_draw(struct sampler *s, const float *logits, const struct knobs *k,
     total = total_weight(s, max);
     if (s->flat) {
         out->id = pick_flat(s, out->u);
-        out->q = (float)-log(total);
+        out->q = (float)-fm_log(total);
     } else {
         int i = pick(s, out->u, total, max);
 
         out->id = key_id(s->key[i]);
-        out->q = (float)((double)(value(s, i) - max) - log(total));
+        out->q = (float)((double)(value(s, i) - max) - fm_log(total));
     }
     out->lp =
         (float)((double)logits[out->id] - log_sum_exp(logits, s->V, raw_max));
@@ -688,10 +669,10 @@ sampler_peek(struct sampler *s, const float *logits, const struct knobs *k,
         double p = weight(s, i, max) / total;
         int id = key_id(s->key[i]);
 
-        bits -= p > 0 ? p * log2(p) : 0;
+        bits -= p > 0 ? p * fm_log(p) * INV_LN2 : 0;
         for (size_t j = 0; j < n; j++)
             if (out[j].id == id)
-                out[j].q = (float)((double)(value(s, i) - max) - log(total));
+                out[j].q = (float)((double)(value(s, i) - max) - fm_log(total));
     }
     *n_kept = s->n;
     *entropy = bits;

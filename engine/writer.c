@@ -12,6 +12,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "engine/base/fmath.h"
 #include "engine/base/mem.h"
 #include "engine/prompt.h"
 #include "engine/sampler.h"
@@ -353,8 +354,9 @@ peek(struct writer *w)
         struct peek_row *row = &ev.u.peek.rows[i];
 
         row->id = c[i].id;
-        row->p_before = expf(c[i].lp);
-        row->p_after = c[i].cut == STAGE_NONE ? expf(c[i].q) : 0;
+        row->p_before = (float)fm_exp((double)c[i].lp);
+        row->p_after =
+            c[i].cut == STAGE_NONE ? (float)fm_exp((double)c[i].q) : 0;
         row->cut = c[i].cut;
         if (row->id < vocab_size(w->v))
             vocab_show(w->v, row->id, row->text, sizeof row->text);
