@@ -2,7 +2,6 @@
  * packed, in parts, half fetched. Each opens, or is refused in words that
  * name the file and say what to do.
  */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
