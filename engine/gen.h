@@ -120,7 +120,8 @@ struct gen_event {
 
 /* Starts the worker, which loads the model at once (LOADING..., LOADED or
  * FAILED with serial 0) and then takes requests; one submitted earlier waits
- * for it. Of opt (may be NULL) `vocab` and `no_vocab_needed` are copied; its
+ * for it. Of opt (may be NULL) `vocab`, `type`, `fast` and `no_vocab_needed` are
+ * copied; its
  * progress is not called, LOADING tells. n_threads 0: as many as the machine
  * has. Never fails for reasons of the model: those arrive as an event. */
 struct gen *gen_local(const char *model_path, const struct model_options *opt,

@@ -29,7 +29,8 @@ struct gpt2_scratch {
 };
 
 struct gpt2_scratch *
-gpt2_scratch_new(const struct gpt2 *g, int T, int n_threads, struct err *err)
+gpt2_scratch_new(const struct gpt2 *g, int T, int n_threads, bool fast,
+                 struct err *err)
 {
     struct gpt2_scratch *s = xcalloc(1, sizeof *s);
     int wide = g->F > 3 * g->D ? g->F : 3 * g->D;
@@ -39,6 +40,7 @@ gpt2_scratch_new(const struct gpt2 *g, int T, int n_threads, struct err *err)
         .P = g->P,
         .d = g->D / g->H,
         .n_threads = n_threads,
+        .fast = fast,
     };
 
     s->T = T;

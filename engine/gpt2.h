@@ -54,10 +54,12 @@ struct model;
 const struct gpt2 *model_gpt2(const struct model *m);
 
 /* Working memory of passes of at most T tokens, and the threads that run
- * them (n_threads 0: as many as the machine has); owned by the session. */
+ * them (n_threads 0: as many as the machine has), in the fast arithmetic or
+ * the usual one; owned by the session. */
 struct gpt2_scratch;
 struct gpt2_scratch *gpt2_scratch_new(const struct gpt2 *g, int T,
-                                      int n_threads, struct err *err);
+                                      int n_threads, bool fast,
+                                      struct err *err);
 void gpt2_scratch_free(struct gpt2_scratch *s);
 size_t gpt2_scratch_bytes(const struct gpt2_scratch *s);
 

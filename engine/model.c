@@ -237,9 +237,8 @@ describe(struct model *m, const struct plan *p, size_t n_params)
 
     strcpy(i->network, network_names[p->net]);
     strcpy(i->type, weight_type_name(m->net ? m->net->type : WT_F32));
-    snprintf(m->arithmetic, sizeof m->arithmetic, "%s%s%s", ops_arithmetic(),
-             m->net && m->net->type ? "/" : "",
-             m->net && m->net->type ? i->type : "");
+    snprintf(m->arithmetic, sizeof m->arithmetic, "%s/%s",
+             ops_arithmetic(i->fast), i->type);
     i->n_vocab = p->V;
     i->n_pos = p->P_used;
     i->n_embd = p->D;
@@ -295,6 +294,7 @@ model_open(const char *path, const struct model_options *opt, struct err *err)
     bool ok;
 
     name_from_path(path, m->info.name, sizeof m->info.name);
+    m->info.fast = opt && opt->fast;
     ok = open_all(m, path, opt, &p, err);
     plan_free(&p);
     tensor_table_free(&m->files.table);

@@ -32,6 +32,9 @@ struct model_options {
     /* "f32", "bf16", "int8", "int4", or "auto": f32 up to 200 MB of it, then
      * what the file has, else int8. NULL: f32. */
     const char *type;
+    /* The fast arithmetic: last bits may depend on the processor, on how a
+     * text came to be read, and on its length. Else the usual one. */
+    bool fast;
     bool vocab_only; /* `tokens`: check all but leave the weights unread; only
                       * info, notes, vocabulary and hashes are there then */
 };
@@ -48,6 +51,7 @@ struct model_info {
     bool has_vocab;
     bool char_like;   /* lengths are shown as 字 rather than 词元 */
     char type[8];     /* running type: "f32", "bf16", "int8", "int4" */
+    bool fast;        /* opened for the fast arithmetic */
 };
 
 /* NULL and err (ERR_MODEL or ERR_MEMORY) on failure. */
@@ -87,7 +91,9 @@ bool model_hash(const struct model *m, struct model_hashes *out,
 const char *model_tok_hash(const struct model *m);
 
 /* Name of the arithmetic that runs, as the journal records it: by this a
- * replay knows whether it may compare ("openblas-0.3.21/t2"). Static. */
+ * replay knows whether it may compare. The arithmetic, then the type of the
+ * weights: "openblas-0.3.21/SkylakeX/avx512/f32", and "fast/" in front where
+ * that was asked for. Lives as long as the model. */
 const char *model_arithmetic(const struct model *m);
 
 /* Logits of every position of ids[n]: row i (n_vocab floats) goes to

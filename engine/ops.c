@@ -562,23 +562,26 @@ ops_attend(struct ops *o, const struct ops_attention *a, const float *qkv,
 
 /* --- its name --- */
 
-static char arithmetic[128];
+#define FAST "fast/"
+
+static char arithmetic[128] = FAST;
 static pthread_once_t arithmetic_once = PTHREAD_ONCE_INIT;
 
 static void
 name_arithmetic(void)
 {
     char version[32] = "";
+    size_t n = strlen(FAST);
 
     /* "OpenBLAS 0.3.21 ..."; the threads are ours and change nothing */
     sscanf(openblas_get_config(), "%*s %31s", version);
-    snprintf(arithmetic, sizeof arithmetic, "openblas-%s/%s/%s", version,
-             openblas_get_corename(), kernels_best()->name);
+    snprintf(arithmetic + n, sizeof arithmetic - n, "openblas-%s/%s/%s",
+             version, openblas_get_corename(), kernels_best()->name);
 }
 
 const char *
-ops_arithmetic(void)
+ops_arithmetic(bool fast)
 {
     pthread_once(&arithmetic_once, name_arithmetic);
-    return arithmetic;
+    return fast ? arithmetic : arithmetic + strlen(FAST);
 }

@@ -27,6 +27,7 @@ struct ops_limits {
     int P;         /* positions that attention can look back on */
     int d;         /* head size */
     int n_threads; /* 0: as many as the machine has */
+    bool fast;     /* any order of sums that is quick on this machine */
 };
 
 /* NULL and err (ERR_MEMORY) when there is no room. */
@@ -36,9 +37,10 @@ void ops_free(struct ops *o);
 size_t ops_bytes(const struct ops *o);
 /* "avx512" and the like. */
 const char *ops_level(const struct ops *o);
-/* All that the last bits of a result depend on, by name:
- * "openblas-0.3.21/SkylakeX/avx512". Static. */
-const char *ops_arithmetic(void);
+/* All that the last bits of a result depend on, by name, of ops that were
+ * asked to be fast or not: "openblas-0.3.21/SkylakeX/avx512", with "fast/" in
+ * front. Static. */
+const char *ops_arithmetic(bool fast);
 
 /* x[t] = a[ids[t]] + b[first + t], rows of D floats. */
 void ops_embed(const struct matrix *a, const float *b, const int *ids,

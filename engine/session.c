@@ -40,7 +40,8 @@ session_new_gpt2(const struct gpt2 *g, const struct session_options *opt,
     s->ids = xcalloc((size_t)g->P, sizeof *s->ids);
     s->logits = mem_big((size_t)g->V, sizeof(float), "a row of logits", err);
     if (s->logits && kv_init(&s->kv, g, err))
-        s->scratch = gpt2_scratch_new(g, slice, s->opt.n_threads, err);
+        s->scratch =
+            gpt2_scratch_new(g, slice, s->opt.n_threads, s->opt.fast, err);
     if (!s->scratch) {
         session_free(s);
         return NULL;
@@ -52,7 +53,12 @@ struct session *
 session_new(const struct model *m, const struct session_options *opt,
             struct err *err)
 {
-    return session_new_gpt2(model_gpt2(m), opt, err);
+    struct session_options o = { 0 };
+
+    if (opt)
+        o = *opt;
+    o.fast |= model_info(m)->fast;
+    return session_new_gpt2(model_gpt2(m), &o, err);
 }
 
 void

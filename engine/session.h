@@ -20,6 +20,8 @@ struct session;
 
 struct session_options {
     int n_threads;             /* 0: as many as the machine has */
+    bool fast;                 /* the fast arithmetic; a model that was
+                                * opened for it has it anyway */
     const atomic_bool *cancel; /* looked at before every layer; may be NULL */
     /* Progress of a long prefill, on this thread, after each slice. */
     void (*reading)(void *ud, int done, int total);

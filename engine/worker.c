@@ -34,7 +34,7 @@ struct local {
     pthread_t thread;
     bool started;
     char *path, *vocab, *type;
-    bool no_vocab_needed;
+    bool no_vocab_needed, fast;
     int n_threads;
 
     /* The mailbox, under `lock`. */
@@ -332,6 +332,7 @@ load(struct local *g, const struct writer_host *host)
 {
     struct model_options opt = { .vocab = g->vocab,
                                  .type = g->type,
+                                 .fast = g->fast,
                                  .progress = tell_loading,
                                  .ud = g,
                                  .no_vocab_needed = g->no_vocab_needed };
@@ -444,6 +445,7 @@ gen_local(const char *model_path, const struct model_options *opt,
     g->vocab = opt && opt->vocab ? xstrdup(opt->vocab) : NULL;
     g->type = opt && opt->type ? xstrdup(opt->type) : NULL;
     g->no_vocab_needed = opt && opt->no_vocab_needed;
+    g->fast = opt && opt->fast;
     g->n_threads = n_threads;
     pthread_mutex_init(&g->lock, NULL);
     pthread_cond_init(&g->wake, NULL);

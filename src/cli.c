@@ -45,6 +45,9 @@ const struct option_row cli_option_rows[] = {
     { "type", 0, OPTION_TEXT, N_("TYPE"),
       N_("numbers the weights are held in: f32, bf16, int8, int4 or auto"),
       AT(type) },
+    { "fast", 0, OPTION_FLAG, NULL,
+      N_("quicker sums on this processor; such a run cannot be replayed"),
+      AT(fast) },
     { "preset", 0, OPTION_TEXT, N_("NAME"),
       N_("knobs under one name: calm, normal, wild, greedy, tutorial, gpt2-ml; "
          "single knobs win over it"),
@@ -473,6 +476,7 @@ merge_into_config(struct cli_options *o)
         replace(&c->color, o->color);
     if (o->type)
         replace(&c->type, o->type);
+    c->fast |= o->fast;
     if (o->theme)
         replace(&c->theme, o->theme);
     if (o->lang)

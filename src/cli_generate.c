@@ -375,6 +375,7 @@ cli_generate(const struct cli_options *o, const char *text, size_t len)
     struct model_options opt = {
         .vocab = o->vocab,
         .type = o->config.type ? o->config.type : "auto",
+        .fast = o->config.fast,
     };
     struct job j = { .o = o, .prompt = text, .prompt_len = len };
     char *model = cli_model_path(o);

@@ -18,7 +18,7 @@ struct cli_options { /* texts are borrowed from argv */
     const char *prompt, *model, *vocab, *type,
          *preset, *color, *ambiwidth, *lang, *theme;
     int64_t samples;
-    bool echo, json, help, version, paths;
+    bool echo, json, fast, help, version, paths;
     struct config config; /* the config file with the options applied */
     bool knob_given[KNOB_COUNT];
     const char *file; /* NULL: none named */

@@ -177,6 +177,13 @@ on_value(void *ud, const char *section, const char *name, const char *value)
                                 "auto, 1, 2", value));
         return 1;
     }
+    if (!strcmp(name, "fast")) {
+        src->c->fast = !strcmp(value, "yes");
+        if (!src->c->fast && strcmp(value, "no") != 0)
+            warn(src, xasprintf(_("%s is one of %s, not \"%s\""), name,
+                                "yes, no", value));
+        return 1;
+    }
     for (size_t i = 0; i < sizeof key_rows / sizeof *key_rows; i++)
         if (!strcmp(key_rows[i].name, name)) {
             set_key(src, &key_rows[i], value);

@@ -2,9 +2,10 @@
  *
  *     model = /path/or/name        [knobs]
  *     type = auto|f32|bf16|int8|int4
- *     theme = ink                  temp = 0.9
- *     ambiwidth = auto|1|2         top-k = 40
- *     lang = zh|en                 ...
+ *     fast = yes|no                temp = 0.9
+ *     theme = ink                  top-k = 40
+ *     ambiwidth = auto|1|2         ...
+ *     lang = zh|en
  *     color = auto|16|256|true|off
  *
  * An unknown key or a bad value warns with its line and is skipped.
@@ -20,6 +21,7 @@
 struct config {
     char *model, *type, *theme, *lang, *color; /* owned; NULL when not set */
     int ambiwidth;                      /* 0 auto, 1, 2 */
+    bool fast;                          /* the fast arithmetic */
     struct knobs knobs;
     bool knob_set[KNOB_COUNT];
     char **warnings;                    /* translated lines, NULL ends; never

@@ -434,6 +434,24 @@ json_says_everything(void **state)
     json_decref(o);
 }
 
+/* What was computed in the fast arithmetic says so, and in which type. */
+static void
+fast_runs_are_labelled(void **state)
+{
+    json_t *plain = run_json("-p|渡口|-n|2|--seed|7|--json", "", 0);
+    json_t *fast =
+        run_json("-p|渡口|-n|2|--seed|7|--json|--fast|--type|int8", "", 0);
+    const char *usual = text_of(json_object_get(plain, "model"), "arithmetic");
+    const char *quick = text_of(json_object_get(fast, "model"), "arithmetic");
+
+    assert_int_not_equal(strncmp(usual, "fast/", 5), 0);
+    assert_int_equal(strncmp(quick, "fast/", 5), 0);
+    assert_non_null(strstr(usual, "/f32"));
+    assert_non_null(strstr(quick, "/int8"));
+    json_decref(plain);
+    json_decref(fast);
+}
+
 static void
 plain_and_json_agree(void **state)
 {
@@ -758,6 +776,7 @@ main(void)
         TEST(any_locale_does),
         TEST(the_same_seed_writes_the_same),
         TEST(json_says_everything),
+        TEST(fast_runs_are_labelled),
         TEST(plain_and_json_agree),
         TEST(samples_differ),
         TEST(one_line_break_of_stdin_is_dropped),

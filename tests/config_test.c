@@ -47,6 +47,7 @@ everything_is_read(void **state)
     read_text(&c, "\xEF\xBB\xBF# mine\n"
                   "model = /models/大 模型\n"
                   "theme=paper\n"
+                  "fast = yes\n"
                   "  ambiwidth : 2\r\n"
                   "lang = zh\n"
                   "color = 256\n"
@@ -63,6 +64,7 @@ everything_is_read(void **state)
     assert_string_equal(c.lang, "zh");
     assert_string_equal(c.color, "256");
     assert_int_equal(c.ambiwidth, 2);
+    assert_true(c.fast);
     assert_true(c.knobs.temp > 1e300);
     assert_int_equal(c.knobs.top_k, 7);
     assert_int_equal(c.knobs.stop_at, STOP_AT_PARAGRAPH);
@@ -83,6 +85,7 @@ nothing_is_read_from_nothing(void **state)
     config_read_file(&c, "/nowhere/at/all");
     assert_int_equal(c.n_warnings, 0);
     assert_null(c.model);
+    assert_false(c.fast);
     assert_true(knobs_equal(&c.knobs, &k));
     config_finish(&c);
 }
@@ -99,6 +102,7 @@ what_is_wrong_is_named_with_its_line(void **state)
     assert_warns("color = blue\n", "line 1", "blue");
     assert_warns("ambiwidth = 3\n", "line 1", "auto");
     assert_warns("lang = fr\n", "line 1", "fr");
+    assert_warns("fast = quite\n", "line 1", "yes, no");
     assert_warns("# a\nrubbish\n", "line 2", "NAME");
     assert_warns("[knobs\n", "line 1", "]");
 }

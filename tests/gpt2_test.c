@@ -33,7 +33,7 @@ rows_of(const struct gpt2 *g, const int *ids, int T, int step)
     struct kv kv;
 
     assert_true(kv_init(&kv, g, &err));
-    s = gpt2_scratch_new(g, step, 2, &err);
+    s = gpt2_scratch_new(g, step, 2, false, &err);
     assert_non_null(s);
     for (int t = 0; t < T; t += step) {
         int n = T - t < step ? T - t : step;
@@ -268,7 +268,7 @@ last_row_alone(void **state)
     struct gpt2 *g = random_gpt2(&small, 0.5f, 12);
     size_t V = (size_t)g->V;
     struct err err = { 0 };
-    struct gpt2_scratch *s = gpt2_scratch_new(g, 40, 2, &err);
+    struct gpt2_scratch *s = gpt2_scratch_new(g, 40, 2, false, &err);
     float *all, last[61], after[61];
     struct kv kv;
     int ids[41];
@@ -293,7 +293,7 @@ cancel_changes_nothing(void **state)
 {
     struct gpt2 *g = random_gpt2(&small, 0.5f, 14);
     struct err err = { 0 };
-    struct gpt2_scratch *s = gpt2_scratch_new(g, 20, 2, &err);
+    struct gpt2_scratch *s = gpt2_scratch_new(g, 20, 2, false, &err);
     float before[61], after[61];
     atomic_bool cancel = true, go_on = false;
     struct kv kv;

@@ -681,6 +681,19 @@ a_story_that_is_none_is_refused(void **state)
     assert_false(pty_alternate(p->pty));
 }
 
+/* Weights that are rounded and sums that cannot be replayed are named. */
+static void
+the_status_names_type_and_arithmetic(void **state)
+{
+    static const char *const more[] = { "--fast", "--type", "int8", NULL };
+    struct page *p = *state;
+
+    start_with(p, 120, 24, more);
+    sees(p, "int8 fast");
+    press(p, QUIT);
+    assert_int_equal(pty_end(p->pty), 0);
+}
+
 int
 main(void)
 {
@@ -695,6 +708,7 @@ main(void)
         PAGE(a_paste_is_one_step_and_harmless),
         PAGE(a_second_instance_only_reads),
         PAGE(a_missing_model_locks_nothing_up),
+        PAGE(the_status_names_type_and_arithmetic),
         PAGE(narrow_panels_cut_no_word),
         PAGE(sizes_change_while_it_writes),
         PAGE(killed_in_mid_sentence_it_loses_nothing),

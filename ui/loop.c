@@ -298,7 +298,7 @@ ui_run(const struct page_request *req)
     signals_init();
     ask_for_short_slices();
     /* the model loads while the story opens */
-    ui_init(&ui, NULL, ui_new_generator(req));
+    ui_init(&ui, NULL, ui_new_generator(req, NULL));
     status = open_page(&ui, &theme, &err) ? run_loop(&ui)
                                           : err_exit_status(err.kind);
     if (status >= 128)

@@ -246,15 +246,17 @@ add_file(struct row *r, const struct ui *ui)
     }
 }
 
-/* Weights that were rounded to fit are no secret. */
+/* Weights that were rounded to fit are no secret, nor is an arithmetic that
+ * cannot be replayed. */
 static void
 add_type(struct row *r, const struct ui *ui)
 {
     const struct model *m = gen_model(ui->gen);
 
-    if (m && strcmp(model_info(m)->type, "f32") != 0)
-        snprintf(add(r, " ╎ ", 45, STYLE_STATUS)->text, 16, "%s",
-                 model_info(m)->type);
+    if (m && (strcmp(model_info(m)->type, "f32") != 0 || model_info(m)->fast))
+        snprintf(add(r, " ╎ ", 45, STYLE_STATUS)->text, 48, "%s%s%s",
+                 model_info(m)->type, model_info(m)->fast ? " " : "",
+                 model_info(m)->fast ? _("fast") : "");
 }
 
 static void

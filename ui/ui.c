@@ -207,15 +207,18 @@ ui_finish(struct ui *ui)
 }
 
 struct gen *
-ui_new_generator(const struct page_request *req)
+ui_new_generator(const struct page_request *req, const char *path)
 {
-    const struct config *c = req->config;
+    const struct config *c = req ? req->config : NULL;
     struct model_options opt = {
-        .vocab = req->vocab,
+        .vocab = req && !path ? req->vocab : NULL,
         .type = c && c->type ? c->type : "auto",
+        .fast = c && c->fast,
     };
 
-    return gen_local(req->model ? req->model : NO_MODEL, &opt, 0);
+    if (!path && req)
+        path = req->model;
+    return gen_local(path ? path : NO_MODEL, &opt, 0);
 }
 
 /* A turn learns about its model from the generator's first events, so the

@@ -84,8 +84,10 @@ struct ui {
 /* Takes over file and gen; turn is made here. */
 void ui_init(struct ui *ui, struct storyfile *file, struct gen *gen);
 void ui_finish(struct ui *ui);
-/* The generator on this machine; its model loads from now on. Given. */
-struct gen *ui_new_generator(const struct page_request *req);
+/* A generator on this machine with the options of req (may be NULL); its
+ * model, the one at path or else the one that req names, loads from now on.
+ * Given. */
+struct gen *ui_new_generator(const struct page_request *req, const char *path);
 /* Opens a story beside the one that is open, then lets go of that one. With
  * `import`, the text of that file is what a new story begins with. */
 bool ui_open_story(struct ui *ui, const char *path, const char *import,

@@ -118,9 +118,7 @@ models_poll(struct ui *ui)
 struct gen *
 models_generator(const struct ui *ui)
 {
-    if (ui->models.path)
-        return gen_local(ui->models.path, NULL, 0);
-    return ui_new_generator(ui->req);
+    return ui_new_generator(ui->req, ui->models.path);
 }
 
 static void
@@ -141,7 +139,7 @@ choose(struct ui *ui)
         ui_say(ui, SAY_INFO, _("%s writes already"), r->name);
         return;
     }
-    ui->models.next = gen_local(r->path, NULL, 0);
+    ui->models.next = ui_new_generator(ui->req, r->path);
     ui->models.next_path = xstrdup(r->path);
     ui_say(ui, SAY_INFO, _("%s is being loaded; till then nothing changes"),
            r->name);
