@@ -73,6 +73,26 @@ to_bytes(const char *s, size_t len, char *out, size_t *n)
     return true;
 }
 
+static uint32_t
+letter_of(unsigned char b)
+{
+    if ((b >= 33 && b <= 126) || (b >= 161 && b != 173))
+        return b;
+    return b < 33 ? 256u + b : b < 161 ? 256u + 33 + b - 127 : 256u + 67;
+}
+
+char *
+bpe_letters(const char *s, size_t len)
+{
+    char *out = xmalloc(2 * len + 1);
+    size_t n = 0;
+
+    for (size_t i = 0; i < len; i++)
+        n += uni_encode(letter_of((unsigned char)s[i]), out + n);
+    out[n] = '\0';
+    return out;
+}
+
 /* --- making one --- */
 
 static bool bpe_encode(const struct vocab *v, const char *text, size_t len,
@@ -220,6 +240,51 @@ bpe_finish(struct vocab *v)
 
         v->bpe->byte_id[i] = symbol(v, &c, 1);
     }
+}
+
+/* --- the merges again --- */
+
+static char *
+symbol_letters(const struct vocab *v, int sym)
+{
+    const struct vocab *of = sym >= EXTRA ? v->bpe->extra : v;
+    size_t len;
+    const char *s = vocab_text(of, sym >= EXTRA ? sym - EXTRA : sym, &len);
+
+    return bpe_letters(s, len);
+}
+
+static int
+by_rank(const void *a, const void *b)
+{
+    const struct merge *x = *(struct merge *const *)a;
+    const struct merge *y = *(struct merge *const *)b;
+
+    return (x->rank > y->rank) - (x->rank < y->rank);
+}
+
+char **
+bpe_merges(const struct vocab *v, size_t *n)
+{
+    const struct bpe *b = v->bpe;
+    const struct merge **order = xcalloc(b->n_merges + 1, sizeof *order);
+    char **out = xcalloc(b->n_merges + 1, sizeof *out);
+
+    *n = 0;
+    for (size_t i = 0; i < b->n_slots; i++)
+        if (b->slot[i].a >= 0)
+            order[(*n)++] = &b->slot[i];
+    qsort(order, *n, sizeof *order, by_rank);
+    for (size_t i = 0; i < *n; i++) {
+        char *x = symbol_letters(v, order[i]->a);
+        char *y = symbol_letters(v, order[i]->b);
+
+        out[i] = xasprintf("%s %s", x, y);
+        free(x);
+        free(y);
+    }
+    free(order);
+    return out;
 }
 
 /* --- merging one piece --- */

@@ -116,6 +116,18 @@ half_from_float(float f)
     return (unsigned short)(sign | h);
 }
 
+unsigned short
+bf16_from_float(float f)
+{
+    uint32_t u;
+
+    memcpy(&u, &f, 4);
+    u += 0x7fff + (u >> 16 & 1);
+    if ((u & 0x7f800000) == 0x7f800000) /* no infinity out of a number */
+        u = (u & 0x80000000) | 0x7f7f0000;
+    return (unsigned short)(u >> 16);
+}
+
 /* --- writing --- */
 
 static void
@@ -137,15 +149,9 @@ write_bf16(const struct matrix *m, size_t i, size_t k0, size_t n,
                      i / TILE * matrix_tile_bytes(WT_BF16, m->n_in)) +
         i % TILE * 2;
 
-    for (size_t k = 0; k < n; k++) {
-        uint32_t u;
-
-        memcpy(&u, &w[k * cs], 4);
-        u += 0x7fff + (u >> 16 & 1);
-        if ((u & 0x7f800000) == 0x7f800000) /* no infinity out of a number */
-            u = (u & 0x80000000) | 0x7f7f0000;
-        out[(k0 + k) / 2 * 2 * TILE + (k0 + k) % 2] = (uint16_t)(u >> 16);
-    }
+    for (size_t k = 0; k < n; k++)
+        out[(k0 + k) / 2 * 2 * TILE + (k0 + k) % 2] =
+            bf16_from_float(w[k * cs]);
 }
 
 /* The scale as it is kept, and what to multiply by. It is the unrounded one:
@@ -311,23 +317,25 @@ bf16_at(const struct matrix *m, size_t i, size_t k)
     return f;
 }
 
-static float
-block_weight(const struct matrix *m, size_t i, size_t k)
+void
+matrix_block(const struct matrix *m, size_t i, size_t b, unsigned short *scale,
+             signed char q[MATRIX_BLOCK])
 {
-    const unsigned char *p = block_at(m, i, k);
-    size_t row = i % TILE, j = k % BLOCK;
-    unsigned short h;
-    int q;
+    const unsigned char *p = block_at(m, i, b * BLOCK);
+    size_t row = i % TILE;
 
-    memcpy(&h, p + 2 * row, 2);
+    memcpy(scale, p + 2 * row, 2);
     p += SCALES + 4 * row;
-    if (m->type == WT_INT8)
-        q = p[j / 4 * 4 * TILE + j % 4] - 128;
-    else if (j < BLOCK / 2)
-        q = (p[j / 4 * 4 * TILE + j % 4] & 15) - 8;
-    else
-        q = (p[(j - BLOCK / 2) / 4 * 4 * TILE + j % 4] >> 4) - 8;
-    return half_to_float(h) * (float)q;
+    for (size_t j = 0; j < BLOCK; j++) {
+        if (m->type == WT_INT8)
+            q[j] = (signed char)(p[j / 4 * 4 * TILE + j % 4] - 128);
+        else if (j < BLOCK / 2)
+            q[j] = (signed char)((p[j / 4 * 4 * TILE + j % 4] & 15) - 8);
+        else
+            q[j] = (signed char)((p[(j - BLOCK / 2) / 4 * 4 * TILE + j % 4] >>
+                                  4) -
+                                 8);
+    }
 }
 
 void
@@ -339,6 +347,12 @@ matrix_row(const struct matrix *m, size_t i, float *out)
         memcpy(out, (const float *)m->data + i * n, n * sizeof *out);
     for (size_t k = 0; k < n && m->type == WT_BF16; k++)
         out[k] = bf16_at(m, i, k);
-    for (size_t k = 0; k < n && m->type >= WT_INT8; k++)
-        out[k] = block_weight(m, i, k);
+    for (size_t k = 0; k < n && m->type >= WT_INT8; k += BLOCK) {
+        unsigned short scale;
+        signed char q[BLOCK];
+
+        matrix_block(m, i, k / BLOCK, &scale, q);
+        for (size_t j = 0; j < BLOCK && k + j < n; j++)
+            out[k + j] = half_to_float(scale) * (float)q[j];
+    }
 }

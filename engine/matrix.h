@@ -53,6 +53,14 @@ void matrix_write(const struct matrix *m, size_t i0, size_t rows, size_t k0,
 /* Row i as f32: out[n_in]. */
 void matrix_row(const struct matrix *m, size_t i, float *out);
 
+/* Block b (inputs 32 b ..) of row i of int8 or int4, as it is kept: its scale
+ * (f16) and q[32]; w = scale q. */
+void matrix_block(const struct matrix *m, size_t i, size_t b,
+                  unsigned short *scale, signed char q[MATRIX_BLOCK]);
+
+/* The upper half of an f32, rounded to the nearest, ties to even; the largest
+ * finite number where that would be an infinity. */
+unsigned short bf16_from_float(float f);
 /* f16 as it stands in a block, and back (nearest, ties to even; too large
  * ones become the largest). */
 float half_to_float(unsigned short h);

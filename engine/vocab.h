@@ -208,6 +208,21 @@ bool vocab_in_meta(const struct meta *m);
 struct vocab *vocab_from_meta(const struct meta *m, const char *name,
                               struct err *err);
 
+/* --- vocab_write.c: and the way into one --- */
+
+struct gguf_out;
+/* Metadata that vocab_from_meta() makes the same vocabulary of, its profile
+ * chosen, for a matrix of n_rows rows (>= v->n; those without a token get
+ * unused ones). Keys of ggml's docs/gguf.md, and for what these cannot say
+ * (switches, added tokens, the "jielong" object) keys "tokenizer.jielong.*",
+ * which other programs step over. */
+void vocab_to_meta(const struct vocab *v, int n_rows, struct gguf_out *o);
+/* A byte-level vocabulary of n_rows >= 300 tokens that means nothing. */
+void vocab_stand_in(int n_rows, struct gguf_out *o);
+/* Texts that stand for more than one token of the file: some readers refuse
+ * such a vocabulary. */
+size_t vocab_count_twice(const struct vocab *v);
+
 /* --- wordpiece.c, bpe.c: after the tokens are in --- */
 
 /* An empty one with the settings of transformers' BertTokenizer. */
@@ -232,6 +247,11 @@ bool bpe_put(struct vocab *v, int id, const char *s, size_t len,
 bool bpe_merge(struct vocab *v, const char *a, size_t a_len, const char *b,
                size_t b_len);
 void bpe_finish(struct vocab *v);
+/* The way back. Bytes in the byte alphabet; given (free). */
+char *bpe_letters(const char *s, size_t len);
+/* All merges, first rank first, each "a b" in the byte alphabet; list and
+ * texts given (free). */
+char **bpe_merges(const struct vocab *v, size_t *n);
 vocab_leaf bpe_encode_piece;
 
 #endif

@@ -18,18 +18,10 @@
 #include "engine/base/unicode.h"
 #include "engine/load/meta.h"
 #include "engine/vocab.h"
+#include "engine/vocab_keys.h"
 
-#define KEY(s) "tokenizer.ggml." s
-#define WORD   "\xE2\x96\x81" /* U+2581: a word begins */
-
-enum token_type { /* of KEY("token_type") */
-                  TYPE_NORMAL = 1,
-                  TYPE_UNKNOWN,
-                  TYPE_CONTROL,
-                  TYPE_USER,
-                  TYPE_UNUSED,
-                  TYPE_BYTE
-};
+#define KEY(s) VOCAB_KEY(s)
+#define WORD   VOCAB_WORD
 
 struct source {
     const struct meta *m;
@@ -40,6 +32,7 @@ struct source {
     bool hashes;    /* some have ## before them */
     bool unk_there; /* a token [UNK] */
     bool bert;      /* the file says so */
+    bool own;       /* we wrote it: more is known than the types tell */
 };
 
 bool
@@ -54,12 +47,6 @@ starts(const char *s, size_t len, const char *with)
     size_t n = strlen(with);
 
     return len >= n && memcmp(s, with, n) == 0;
-}
-
-static bool
-in_brackets(const char *s, size_t len)
-{
-    return len > 2 && s[0] == '[' && s[len - 1] == ']';
 }
 
 /* --- looking at it --- */
@@ -134,6 +121,7 @@ look(struct source *x)
                            x->n - (size_t)l.n - 1);
     }
     x->bert = model_is(x, "bert");
+    x->own = meta_find(x->m, VOCAB_OWN("added"), META_INT, &l);
     return check_lengths(x);
 }
 
@@ -162,23 +150,23 @@ remember_added(struct vocab *v, const char *s, size_t len, int id, bool special)
 }
 
 static bool
-put_bytes(struct vocab *v, int id, const char *s, size_t len,
-          enum token_type type, struct err *err)
+put_bytes(struct vocab *v, const struct source *x, int id, const char *s,
+          size_t len, enum token_type type)
 {
     if (type == TYPE_NORMAL || type == TYPE_BYTE)
-        return bpe_put(v, id, s, len, err);
+        return bpe_put(v, id, s, len, x->err);
     vocab_put(v, id, s, len,
               TOKEN_RAW | (type == TYPE_UNUSED ? TOKEN_UNUSED
                            : len == 0          ? TOKEN_BLANK
                                                : 0));
-    if (type != TYPE_UNUSED)
+    if (type != TYPE_UNUSED && !x->own)
         remember_added(v, s, len, id, type != TYPE_USER);
     return true;
 }
 
 static void
-put_piece(struct vocab *v, int id, const char *s, size_t len, bool undo,
-          enum token_type type)
+put_piece(struct vocab *v, const struct source *x, int id, const char *s,
+          size_t len, bool undo, enum token_type type)
 {
     int flags = type == TYPE_UNUSED ? TOKEN_UNUSED | TOKEN_RAW : 0;
     char *own = NULL;
@@ -186,12 +174,13 @@ put_piece(struct vocab *v, int id, const char *s, size_t len, bool undo,
     if (undo && starts(s, len, WORD)) {
         s += 3;
         len -= 3;
-    } else if (undo && len > 0 && type != TYPE_UNUSED && !in_brackets(s, len)) {
+    } else if (undo && len > 0 && type != TYPE_UNUSED &&
+               !vocab_in_brackets(s, len)) {
         s = own = xasprintf("##%.*s", (int)len, s);
         len += 2;
     }
     vocab_put(v, id, s, len, flags);
-    if (type == TYPE_CONTROL || type == TYPE_USER)
+    if (!x->own && (type == TYPE_CONTROL || type == TYPE_USER))
         remember_added(v, s, len, id, type == TYPE_CONTROL);
     free(own);
 }
@@ -214,8 +203,8 @@ put_tokens(struct vocab *v, const struct source *x, bool undo)
                            "more than %d control and user tokens",
                            VOCAB_MAX_ADDED);
         if (!v->bpe)
-            put_piece(v, id, s, len, undo, type);
-        else if (!put_bytes(v, id, s, len, type, x->err))
+            put_piece(v, x, id, s, len, undo, type);
+        else if (!put_bytes(v, x, id, s, len, type))
             return false;
     }
     return true;
@@ -257,6 +246,92 @@ name_specials(struct vocab *v, const struct source *x)
     if (v->bpe && !c->eos)
         c->eos = xstrdup("<|endoftext|>"); /* if the vocabulary has it */
     c->prefix_space = (int)meta_int(x->m, KEY("add_space_prefix"), -1) == 1;
+}
+
+/* --- what we write beside it --- */
+
+/* The tokens that are matched as a whole, in their order. */
+static bool
+read_added(struct vocab *v, const struct source *x)
+{
+    struct meta_list l;
+    int64_t id, flags;
+
+    if (!x->own)
+        return true;
+    meta_find(x->m, VOCAB_OWN("added"), META_INT, &l);
+    if (l.n > 2 * VOCAB_MAX_ADDED)
+        return err_set(x->err, ERR_MODEL, "more than %d added tokens",
+                       VOCAB_MAX_ADDED);
+    while (meta_next_int(&l, &id) && meta_next_int(&l, &flags)) {
+        struct added a = { .id = (int)id };
+        const char *s;
+
+        if (id < 0 || (uint64_t)id >= v->n)
+            return err_set(x->err, ERR_MODEL, "%s names token %lld of %zu",
+                           VOCAB_OWN("added"), (long long)id, v->n);
+        s = vocab_text(v, a.id, &a.len);
+        a.text = xstrndup(s, a.len);
+        a.special = flags & ADDED_SPECIAL;
+        a.normalized = flags & ADDED_NORMALIZED;
+        a.lstrip = flags & ADDED_LSTRIP;
+        a.rstrip = flags & ADDED_RSTRIP;
+        a.single_word = flags & ADDED_SINGLE;
+        tok_config_add(&v->config, &a);
+        free(a.text);
+    }
+    return true;
+}
+
+static void
+read_wordpiece(struct vocab *v, const struct meta *m)
+{
+    struct wp_settings *w = &v->wp;
+    int64_t drop = meta_int(m, VOCAB_OWN("drop"), w->drop);
+    int64_t limit = meta_int(m, VOCAB_OWN("limit"), (int64_t)w->limit);
+
+    if (drop >= 0 && drop <= WP_DROP_NONE)
+        w->drop = (enum wp_drop)drop;
+    if (limit > 0 && limit <= 10000)
+        w->limit = (size_t)limit;
+    w->lower = meta_int(m, VOCAB_OWN("lower"), w->lower) == 1;
+    w->strip_accents =
+        meta_int(m, VOCAB_OWN("strip_accents"), w->strip_accents) == 1;
+    w->han = meta_int(m, VOCAB_OWN("han"), w->han) == 1;
+    w->final_sigma = meta_int(m, VOCAB_OWN("final_sigma"), false) == 1;
+    v->config.lower = w->lower;
+    if (meta_int(m, VOCAB_OWN("strip_accents_said"), 0) == 1)
+        v->config.strip_accents = w->strip_accents;
+}
+
+/* Its text, or NULL where no token is named. */
+static char *
+token_named(const struct vocab *v, const struct meta *m, const char *key)
+{
+    int64_t id = meta_int(m, key, -1);
+    const char *s;
+    size_t len;
+
+    if (id < 0 || (uint64_t)id >= v->n)
+        return NULL;
+    s = vocab_text(v, (int)id, &len);
+    return xstrndup(s, len);
+}
+
+static void
+read_profile(struct vocab *v, const struct meta *m)
+{
+    struct tok_config *c = &v->config;
+
+    c->force_lower = (int)meta_int(m, VOCAB_OWN("force_lower"), -1);
+    if (meta_int(m, VOCAB_OWN("profile"), 0) != 1)
+        return;
+    c->has_profile = true;
+    c->begin = token_named(v, m, VOCAB_OWN("begin"));
+    c->newline = token_named(v, m, VOCAB_OWN("newline"));
+    c->end = token_named(v, m, VOCAB_OWN("end"));
+    c->head_always = meta_int(m, VOCAB_OWN("head_always"), 0) == 1;
+    c->soft = meta_int(m, VOCAB_OWN("soft"), 1) == 1;
 }
 
 /* --- the two kinds --- */
@@ -320,9 +395,10 @@ open_bytes(struct source *x, const char *name)
 {
     struct vocab *v = bpe_new();
 
-    if (pattern_is_known(v, x) && put_tokens(v, x, false)) {
+    if (pattern_is_known(v, x) && put_tokens(v, x, false) && read_added(v, x)) {
         vocab_index(v, name);
         name_specials(v, x);
+        read_profile(v, x->m);
         if (put_merges(v, x)) {
             bpe_finish(v);
             if (vocab_apply_config(v, x->err))
@@ -336,17 +412,19 @@ open_bytes(struct source *x, const char *name)
 static struct vocab *
 open_pieces(struct source *x, const char *name)
 {
-    bool undo =
-        !(x->unk_there && x->hashes) && (x->bert || x->n_words * 2 > x->n);
+    bool undo = x->own || (!(x->unk_there && x->hashes) &&
+                           (x->bert || x->n_words * 2 > x->n));
     struct vocab *v = wordpiece_new();
     bool capitals = false;
 
-    if (put_tokens(v, x, undo)) {
+    if (put_tokens(v, x, undo) && read_added(v, x)) {
         vocab_index(v, name);
         for (char c = 'A'; c <= 'Z'; c++)
             capitals |= vocab_find(v, &c, 1) >= 0;
         v->wp.lower = v->wp.strip_accents = !capitals;
         v->config.lower = v->wp.lower;
+        read_wordpiece(v, x->m);
+        read_profile(v, x->m);
         name_specials(v, x);
         if (vocab_apply_config(v, x->err) && wordpiece_finish(v, name, x->err))
             return v;

@@ -82,6 +82,10 @@ const struct command_row cli_command_rows[] = {
       N_("the model's raw scores, for comparing implementations") },
     { "check", cli_check, N_("MODEL [--type TYPE] [FILE]"),
       N_("what the smaller types of a model's weights cost in exactness") },
+    { "convert", cli_convert,
+      N_("MODEL FILE.gguf [--type f32|f16|bf16|q8_0|q4_0] [--force]"),
+      N_("the model as one GGUF file, for this program or for llama.cpp "
+         "(which puts WordPiece's separator behind a prompt)") },
     { "models", cli_models, N_("[--json]"),
       N_("the models that are here, and what is wrong with a broken one") },
     { "get", cli_get, N_("[NAME | OWNER/NAME] [--yes] [--as FOLDER]"),
