@@ -5,7 +5,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#define INLINE static inline __attribute__((always_inline))
+#define VW 4
+#include "engine/kernels/vectors.h"
 
 #define TILE  MATRIX_TILE
 #define BLOCK MATRIX_BLOCK
@@ -34,17 +35,6 @@ weight_type_find(const char *name, enum weight_type *t)
     return false;
 }
 
-struct matrix
-matrix_f32(const float *w, int n_out, int n_in)
-{
-    return (struct matrix){
-        .type = WT_F32,
-        .n_out = n_out,
-        .n_in = n_in,
-        .data = (void *)(uintptr_t)w, /* nothing writes through it */
-    };
-}
-
 static size_t
 up_to(size_t n, size_t unit)
 {
@@ -64,16 +54,14 @@ matrix_tile_bytes(enum weight_type t, int n_in)
     case WT_BF16: return up_to(n, 2) * 4 * TILE;
     case WT_INT8: return up_to(n, BLOCK) * BYTES_INT8;
     case WT_INT4: return up_to(n, BLOCK) * BYTES_INT4;
-    default: return n * sizeof(float);
+    default: return n * sizeof(float) * TILE;
     }
 }
 
 size_t
 matrix_bytes(enum weight_type t, int n_out, int n_in)
 {
-    size_t n = (size_t)n_out;
-
-    return matrix_tile_bytes(t, n_in) * (t == WT_F32 ? n : up_to(n, TILE));
+    return matrix_tile_bytes(t, n_in) * up_to((size_t)n_out, TILE);
 }
 
 /* --- half precision (IEEE 754 binary16) --- */
@@ -130,14 +118,37 @@ bf16_from_float(float f)
 
 /* --- writing --- */
 
-static void
-write_f32(const struct matrix *m, size_t i, size_t k0, size_t n, const float *w,
-          size_t cs)
+static float *
+f32_at(const struct matrix *m, size_t i, size_t k)
 {
-    float *out = (float *)m->data + i * (size_t)m->n_in + k0;
+    return (float *)m->data + (i / TILE * (size_t)m->n_in + k) * TILE +
+           i % TILE;
+}
 
-    for (size_t k = 0; k < n; k++)
-        out[k] = w[k * cs];
+/* Up to 16 rows of one tile; whole lines of memory are written at a time. */
+static void
+write_f32(const struct matrix *m, size_t i, size_t rows, size_t k0, size_t n,
+          const float *w, size_t rs, size_t cs)
+{
+    float *out = f32_at(m, i, k0);
+    size_t k = 0;
+
+    for (; k + 4 <= n && rows == TILE && cs == 1; k += 4)
+        for (size_t r = 0; r < TILE; r += 4) {
+            const float *p = w + r * rs + k;
+            v4 o[4];
+
+            transpose4((const v4mem *)p, (const v4mem *)(p + rs),
+                       (const v4mem *)(p + 2 * rs), (const v4mem *)(p + 3 * rs),
+                       o);
+            for (size_t j = 0; j < 4; j++)
+                *(v4mem *)(out + (k + j) * TILE + r) = o[j];
+        }
+    for (; k < n && rs == 1; k++)
+        memcpy(out + k * TILE, w + k * cs, rows * sizeof *out);
+    for (; k < n; k++)
+        for (size_t r = 0; r < rows; r++)
+            out[k * TILE + r] = w[r * rs + k * cs];
 }
 
 static void
@@ -290,12 +301,15 @@ void
 matrix_write(const struct matrix *m, size_t i0, size_t rows, size_t k0,
              size_t n, const float *w, size_t rs, size_t cs)
 {
-    for (size_t r = 0; r < rows; r++) {
+    for (size_t r = 0, now; r < rows && m->type == WT_F32; r += now) {
+        now = TILE - (i0 + r) % TILE;
+        now = now < rows - r ? now : rows - r;
+        write_f32(m, i0 + r, now, k0, n, w + r * rs, rs, cs);
+    }
+    for (size_t r = 0; r < rows && m->type != WT_F32; r++) {
         const float *from = w + r * rs;
 
-        if (m->type == WT_F32)
-            write_f32(m, i0 + r, k0, n, from, cs);
-        else if (m->type == WT_BF16)
+        if (m->type == WT_BF16)
             write_bf16(m, i0 + r, k0, n, from, cs);
         else
             write_blocks(m, i0 + r, k0, n, from, cs);
@@ -343,8 +357,8 @@ matrix_row(const struct matrix *m, size_t i, float *out)
 {
     size_t n = (size_t)m->n_in;
 
-    if (m->type == WT_F32)
-        memcpy(out, (const float *)m->data + i * n, n * sizeof *out);
+    for (size_t k = 0; k < n && m->type == WT_F32; k++)
+        out[k] = *f32_at(m, i, k);
     for (size_t k = 0; k < n && m->type == WT_BF16; k++)
         out[k] = bf16_at(m, i, k);
     for (size_t k = 0; k < n && m->type >= WT_INT8; k += BLOCK) {

@@ -1,9 +1,10 @@
 /* engine/matrix.h  A weight matrix in the type it runs in.
  *
- * f32 stands row-major. The others stand in tiles of 16 rows, so that one
- * vector holds one input's weights for 16 outputs and nothing has to be summed
- * across a vector; rows and inputs beyond the matrix are zeros:
+ * All stand in tiles of 16 rows, so that one vector holds one input's weights
+ * for 16 outputs and nothing has to be summed across a vector; rows and inputs
+ * beyond the matrix are zeros:
  *
+ *   f32   [tile][input][16 rows]
  *   bf16  [tile][input pair][16 rows][2]: the upper halves of f32, rounded
  *         to the nearest, ties to even
  *   int8  [tile][block of 32 inputs]: 16 scales (f16), then
@@ -23,8 +24,9 @@
 
 enum weight_type { WT_F32, WT_BF16, WT_INT8, WT_INT4, WT_COUNT };
 
-#define MATRIX_TILE  16 /* rows */
-#define MATRIX_BLOCK 32 /* inputs that share a scale */
+#define MATRIX_LAYOUT 1  /* another number for every other layout */
+#define MATRIX_TILE   16 /* rows */
+#define MATRIX_BLOCK  32 /* inputs that share a scale */
 
 /* "f32", "bf16", "int8", "int4" */
 const char *weight_type_name(enum weight_type t);
@@ -34,12 +36,10 @@ bool weight_type_find(const char *name, enum weight_type *t);
 struct matrix {
     enum weight_type type;
     int n_out, n_in;
-    void *data; /* borrowed; 64-byte aligned unless f32 */
+    void *data; /* borrowed; 64-byte aligned */
 };
 
-/* f32 over n_out rows of n_in floats that stand somewhere already. */
-struct matrix matrix_f32(const float *w, int n_out, int n_in);
-/* Bytes of one tile (one row for f32), and of the whole. */
+/* Bytes of one tile, and of the whole. */
 size_t matrix_tile_bytes(enum weight_type t, int n_in);
 size_t matrix_bytes(enum weight_type t, int n_out, int n_in);
 

@@ -1,11 +1,12 @@
-/* engine/ops.c  Two ways for every matrix. With few tokens the weights' way
- * from memory is the cost: rows of weights times rows of tokens, each row read
- * once (kernels' dots). With many it is arithmetic: a matrix product, ours
- * where it is faster than OpenBLAS' (kernels' tile), else OpenBLAS, always
- * called with one thread of its own from each of ours. So no thread of
- * OpenBLAS ever waits beside the pool's. Weights in tiles (bf16, int8, int4)
- * have one way only, whatever the number of tokens, so that a result does
- * not depend on it.
+/* engine/ops.c  Weights in tiles have one way, whatever the number of tokens,
+ * so that a result does not depend on it: a few tiles at a time against all
+ * tokens, run of inputs by run of inputs, so that what is used again is near.
+ * With few tokens the weights' way from memory is the cost, and a thread reads
+ * them nearly from front to back; with many it is arithmetic, and the sums
+ * stay in registers. Only where speed is asked for above sameness, and the
+ * level has no matrix product that is worth the name, OpenBLAS does it; always
+ * called with one thread of its own from each of ours, so no thread of
+ * OpenBLAS ever waits beside the pool's.
  */
 #include "engine/ops.h"
 
@@ -20,13 +21,13 @@
 #include "engine/kernels/kernels.h"
 #include "engine/kernels/tiled.h"
 
-#define FEW        8     /* tokens; from here on the matrix product wins */
-#define FEW_ROWS   64    /* rows whose products wait in a thread's own part */
-#define FEW_BYTES  65536 /* weights of a chunk, at least */
-#define FEW_CHUNKS 1024
-#define TILE_ROWS  48  /* rows of a chunk of ours; a multiple of any TILE */
-#define TILE_DEPTH 256 /* inputs of one tile: its panel fits the L1 cache */
-#define BLAS_ROWS  192
+#define FEW         8     /* tokens that int8 and int4 take at a time */
+#define GROUP_ROWS  64    /* rows whose products wait in a thread's own part */
+#define CHUNK_BYTES 65536 /* weights of a chunk, at least */
+#define CHUNKS_MAX  1024
+#define BLAS_TOKENS 32 /* from here on unpacking the weights pays */
+#define BLAS_ROWS   192
+#define TILE_DEPTH  256 /* inputs of one tile: its panel fits the L1 cache */
 /* Work (multiply-adds) that one thread does before a second could join. */
 #define ALONE 16384
 
@@ -34,7 +35,7 @@ struct ops {
     struct pool *pool;
     const struct kernels *k;
     struct ops_limits lim;
-    float *panels; /* [panels][n_in][panel]: the tokens, packed */
+    float *panels; /* [panels][n_in][their tokens]: the tokens, packed */
     float *part;   /* each thread's own, n_part floats apart */
     size_t n_panels, n_part;
     /* The same tokens as int8, for weights in tiles. */
@@ -71,21 +72,29 @@ max_size(size_t a, size_t b)
     return a > b ? a : b;
 }
 
+/* OpenBLAS knows more processors than we do. */
+static bool
+use_blas(const struct ops *o)
+{
+    return o->lim.fast && o->k->slow_products;
+}
+
 struct ops *
 ops_new(const struct ops_limits *lim, struct err *err)
 {
     struct ops *o = xcalloc(1, sizeof *o);
-    size_t panel, attention;
+    size_t panel, attention, products;
 
     o->lim = *lim;
     o->k = kernels_best();
     panel = (size_t)o->k->panel;
-    o->n_panels = up_to((size_t)lim->T, panel) * (size_t)lim->n_in;
+    o->n_panels = (size_t)lim->T * (size_t)lim->n_in;
     /* Scores, packed queries, output tile, sums. */
     attention = ((size_t)lim->P + 2 * (size_t)lim->d + 1) * panel;
-    o->n_part =
-        up_to(max_size(max_size(attention, FEW * FEW_ROWS), TILE_ROWS * panel),
-              64);
+    products = (size_t)max_size((size_t)lim->T, FEW) * GROUP_ROWS;
+    if (use_blas(o))
+        products = max_size(products, BLAS_ROWS * (size_t)lim->n_in);
+    o->n_part = up_to(max_size(attention, products), 64);
     o->pool = pool_new(lim->n_threads);
     o->panels = mem_big(o->n_panels, sizeof(float), "working memory", err);
     if (o->panels)
@@ -215,17 +224,11 @@ struct linear_job {
     const float *x;
     int T;
     float *y;
-    struct tokens tokens;   /* with weights in tiles */
-    int rows;               /* of a chunk, with many tokens */
-    int n_panels;           /* of the tokens */
-    int at[FEW_CHUNKS + 1]; /* first row of a chunk, with few tokens */
+    struct tokens tokens;   /* int8, int4 */
+    int n_panels;           /* of the tokens: f32, bf16 */
+    const float *panels;    /* [panel][n_in][its tokens] */
+    int at[CHUNKS_MAX + 1]; /* first row of a chunk */
 };
-
-static const float *
-weights_of(const struct linear_job *j)
-{
-    return j->l->w->data;
-}
 
 static size_t
 work_of(const struct linear_job *j)
@@ -257,23 +260,6 @@ finish(const struct linear_job *j, float *v, size_t ldv, int t0, int T, int i0,
     }
 }
 
-static void
-few_chunk(void *ud, int chunk, int thread)
-{
-    struct linear_job *j = ud;
-    size_t K = (size_t)j->l->w->n_in;
-    float *v = own_part(j->o, thread);
-
-    for (int i = j->at[chunk]; i < j->at[chunk + 1]; i += FEW_ROWS) {
-        int n =
-            j->at[chunk + 1] - i < FEW_ROWS ? j->at[chunk + 1] - i : FEW_ROWS;
-
-        j->o->k->dots(weights_of(j) + (size_t)i * K, K, n, (int)K, j->x, K,
-                      j->T, v, (size_t)n);
-        finish(j, v, (size_t)n, 0, j->T, i, n);
-    }
-}
-
 /* Each chunk is a share of the rows that are left, so the first ones are long
  * runs of memory and the last ones short: the threads end together. Which
  * rows share a chunk does not show in the result. */
@@ -281,15 +267,15 @@ static int
 cut(struct linear_job *j, size_t row_bytes, size_t unit)
 {
     int left = j->l->w->n_out, n = 0, threads = pool_threads(j->o->pool);
-    int least = (int)(FEW_BYTES / row_bytes) + 1;
+    int least = (int)(CHUNK_BYTES / row_bytes) + 1;
 
     j->at[0] = 0;
-    while (left > 0 && n < FEW_CHUNKS) {
+    while (left > 0 && n < CHUNKS_MAX) {
         int rows = left / (2 * threads);
 
         rows = rows < least ? least : rows;
         rows = (int)up_to((size_t)rows, unit);
-        if (rows > left || n == FEW_CHUNKS - 1)
+        if (rows > left || n == CHUNKS_MAX - 1)
             rows = left;
         j->at[n + 1] = j->at[n] + rows;
         left -= rows;
@@ -298,15 +284,96 @@ cut(struct linear_job *j, size_t row_bytes, size_t unit)
     return n;
 }
 
-static void
-linear_few(struct linear_job *j)
-{
-    int n = cut(j, (size_t)j->l->w->n_in * sizeof(float), 4);
+/* --- f32 and bf16 --- */
 
-    run(j->o, n, work_of(j), few_chunk, j);
+/* First token of panel p; panels are as wide as each other, or one wider. */
+static int
+panel_start(const struct linear_job *j, int p)
+{
+    return (int)((long long)j->T * p / j->n_panels);
 }
 
-/* --- weights in tiles --- */
+/* One run of inputs of one panel. */
+static void
+pack_chunk(void *ud, int chunk, int thread)
+{
+    struct linear_job *j = ud;
+    int K = j->l->w->n_in, t0 = panel_start(j, chunk % j->n_panels);
+    int T = panel_start(j, chunk % j->n_panels + 1) - t0;
+    int k = chunk / j->n_panels * PRODUCT_RUN;
+    size_t at = (size_t)t0 * (size_t)K + (size_t)k;
+
+    j->o->k->pack_tokens(j->x + at, (size_t)K, T,
+                         K - k < PRODUCT_RUN ? K - k : PRODUCT_RUN,
+                         j->o->panels + (size_t)t0 * (size_t)K +
+                             (size_t)k * (size_t)T);
+}
+
+static void
+pack(struct linear_job *j)
+{
+    int runs = (j->l->w->n_in + PRODUCT_RUN - 1) / PRODUCT_RUN;
+
+    j->n_panels = (j->T + j->o->k->tokens - 1) / j->o->k->tokens;
+    j->panels = j->T == 1 ? j->x : j->o->panels;
+    if (j->T > 1)
+        run(j->o, j->n_panels * runs, (size_t)j->T * (size_t)j->l->w->n_in,
+            pack_chunk, j);
+}
+
+/* v[T][ldv] of n_tiles tiles from row i on, for all tokens. With several
+ * panels a run of the weights is used by each before the next one is read. */
+static void
+products(const struct linear_job *j, int i, int n_tiles, float *v, size_t ldv)
+{
+    const struct matrix *m = j->l->w;
+    size_t K = (size_t)m->n_in, bytes = matrix_tile_bytes(m->type, m->n_in);
+    size_t input = m->type == WT_F32 ? 4 * MATRIX_TILE : 2 * MATRIX_TILE;
+    const char *w = (const char *)m->data + (size_t)(i / MATRIX_TILE) * bytes;
+    size_t step = j->n_panels > 1 ? PRODUCT_RUN : K;
+
+    for (size_t k = 0; k < K; k += step)
+        for (int p = 0; p < j->n_panels; p++) {
+            int t0 = panel_start(j, p), T = panel_start(j, p + 1) - t0;
+
+            j->o->k->product[m->type](w + k * input, bytes, n_tiles,
+                                      (int)(K - k < step ? K - k : step),
+                                      j->panels + (size_t)t0 * K +
+                                          k * (size_t)T,
+                                      T, v + (size_t)t0 * ldv, ldv, k > 0);
+        }
+}
+
+static void
+float_chunk(void *ud, int chunk, int thread)
+{
+    struct linear_job *j = ud;
+    float *v = own_part(j->o, thread);
+
+    for (int i = j->at[chunk]; i < j->at[chunk + 1]; i += GROUP_ROWS) {
+        int n = j->at[chunk + 1] - i < GROUP_ROWS ? j->at[chunk + 1] - i
+                                                  : GROUP_ROWS;
+        int n_tiles = (n + MATRIX_TILE - 1) / MATRIX_TILE;
+        size_t ldv = (size_t)n_tiles * MATRIX_TILE;
+
+        products(j, i, n_tiles, v, ldv);
+        finish(j, v, ldv, 0, j->T, i, n);
+    }
+}
+
+static void
+linear_float(struct linear_job *j)
+{
+    const struct matrix *w = j->l->w;
+
+    pack(j);
+    run(j->o,
+        cut(j, matrix_tile_bytes(w->type, w->n_in) / MATRIX_TILE,
+            MATRIX_TILE * (j->n_panels > 1 ? 2 : 1)),
+        work_of(j), float_chunk, j);
+}
+
+/* --- int8 and int4 --- */
 
 static void
 quantize_token(void *ud, int t, int thread)
@@ -328,9 +395,9 @@ tiled_chunk(void *ud, int chunk, int thread)
     size_t bytes = matrix_tile_bytes(w->type, w->n_in);
     float *v = own_part(j->o, thread);
 
-    for (int i = j->at[chunk]; i < j->at[chunk + 1]; i += FEW_ROWS) {
-        int n =
-            j->at[chunk + 1] - i < FEW_ROWS ? j->at[chunk + 1] - i : FEW_ROWS;
+    for (int i = j->at[chunk]; i < j->at[chunk + 1]; i += GROUP_ROWS) {
+        int n = j->at[chunk + 1] - i < GROUP_ROWS ? j->at[chunk + 1] - i
+                                                  : GROUP_ROWS;
         int n_tiles = (n + MATRIX_TILE - 1) / MATRIX_TILE;
         size_t ldv = (size_t)n_tiles * MATRIX_TILE;
 
@@ -352,78 +419,35 @@ linear_tiled(struct linear_job *j)
     const struct matrix *w = j->l->w;
 
     j->tokens = (struct tokens){
-        .x = j->x,
-        .ldx = (size_t)w->n_in,
         .q = j->o->q,
         .scale = j->o->scale,
         .sum = j->o->sum,
         .n_blocks = up_to((size_t)w->n_in, MATRIX_BLOCK) / MATRIX_BLOCK,
     };
-    if (w->type != WT_BF16)
-        run(j->o, j->T, (size_t)j->T * (size_t)w->n_in, quantize_token, j);
+    run(j->o, j->T, (size_t)j->T * (size_t)w->n_in, quantize_token, j);
     run(j->o,
         cut(j, matrix_tile_bytes(w->type, w->n_in) / MATRIX_TILE + 1,
             MATRIX_TILE),
         work_of(j), tiled_chunk, j);
 }
 
-static void
-pack_chunk(void *ud, int chunk, int thread)
-{
-    struct linear_job *j = ud;
-    const struct kernels *k = j->o->k;
-    size_t K = (size_t)j->l->w->n_in;
-    int t0 = chunk * k->panel;
-    int T = j->T - t0 < k->panel ? j->T - t0 : k->panel;
+/* --- by OpenBLAS --- */
 
-    k->pack(j->x + (size_t)t0 * K, K, T, (int)K, 1.0f, panel_width(j->o, T),
-            j->o->panels + (size_t)t0 * K);
-}
-
-/* Rows [*i0, *i0 + return) of the weights belong to this chunk. */
-static int
-chunk_rows(const struct linear_job *j, int chunk, int *i0)
-{
-    *i0 = chunk * j->rows;
-    return j->l->w->n_out - *i0 < j->rows ? j->l->w->n_out - *i0 : j->rows;
-}
-
-static void
-tile_chunk(void *ud, int chunk, int thread)
-{
-    struct linear_job *j = ud;
-    const struct kernels *k = j->o->k;
-    int i0, n = chunk_rows(j, chunk, &i0), panel = k->panel;
-    int K = j->l->w->n_in;
-    float *c = own_part(j->o, thread);
-    float v[TILE_ROWS * 64];
-
-    for (int p = 0; p < j->n_panels; p++) {
-        int t0 = p * panel, T = j->T - t0 < panel ? j->T - t0 : panel;
-        int width = panel_width(j->o, T);
-        const float *xp = j->o->panels + (size_t)t0 * (size_t)K;
-
-        for (int k0 = 0; k0 < K; k0 += TILE_DEPTH)
-            k->tile(weights_of(j) + (size_t)i0 * (size_t)K + (size_t)k0,
-                    (size_t)K, 1, n, K - k0 < TILE_DEPTH ? K - k0 : TILE_DEPTH,
-                    xp + (size_t)k0 * (size_t)width, width, c, k0 > 0);
-        k->unpack(c, n, T, width, v, (size_t)n);
-        finish(j, v, (size_t)n, t0, T, i0, n);
-    }
-}
-
+/* Rows in another order of sums: only in fast mode. */
 static void
 blas_chunk(void *ud, int chunk, int thread)
 {
     struct linear_job *j = ud;
     const struct ops_linear *l = j->l;
-    int i0, n = chunk_rows(j, chunk, &i0), K = l->w->n_in;
-    float *y = j->y + i0;
+    int i0 = chunk * BLAS_ROWS, K = l->w->n_in;
+    int n = l->w->n_out - i0 < BLAS_ROWS ? l->w->n_out - i0 : BLAS_ROWS;
+    float *y = j->y + i0, *w = own_part(j->o, thread);
     bool add = l->after == OPS_ADD;
 
+    for (int i = 0; i < n; i++)
+        matrix_row(l->w, (size_t)(i0 + i), w + (size_t)i * (size_t)K);
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, j->T, n, K, 1.0f, j->x,
-                K, weights_of(j) + (size_t)i0 * (size_t)K, K, add ? 1.0f : 0.0f,
-                y, l->w->n_out);
+                K, w, K, add ? 1.0f : 0.0f, y, l->w->n_out);
     for (int t = 0; t < j->T; t++, y += l->w->n_out) {
         if (l->b)
             j->o->k->add(y, l->b + i0, n);
@@ -433,18 +457,10 @@ blas_chunk(void *ud, int chunk, int thread)
 }
 
 static void
-linear_many(struct linear_job *j)
+linear_blas(struct linear_job *j)
 {
-    const struct kernels *k = j->o->k;
-    bool ours = k->has_gemm;
-
-    j->rows = ours ? TILE_ROWS : BLAS_ROWS;
-    j->n_panels = (j->T + k->panel - 1) / k->panel;
-    if (ours)
-        run(j->o, j->n_panels, (size_t)j->T * (size_t)j->l->w->n_in, pack_chunk,
-            j);
-    run(j->o, (j->l->w->n_out + j->rows - 1) / j->rows, work_of(j),
-        ours ? tile_chunk : blas_chunk, j);
+    run(j->o, (j->l->w->n_out + BLAS_ROWS - 1) / BLAS_ROWS, work_of(j),
+        blas_chunk, j);
 }
 
 void
@@ -459,12 +475,12 @@ ops_linear(struct ops *o, const struct ops_linear *l, const float *x, int T,
     j.T = T;
     j.y = y;
 
-    if (l->w->type != WT_F32)
+    if (l->w->type > WT_BF16)
         linear_tiled(&j);
-    else if (T < FEW)
-        linear_few(&j);
+    else if (T >= BLAS_TOKENS && use_blas(o))
+        linear_blas(&j);
     else
-        linear_many(&j);
+        linear_float(&j);
 }
 
 /* --- attention --- */

@@ -1,10 +1,10 @@
 /* engine/ops.h  The arithmetic of a layer, spread over threads.
  *
  * Between the order of the layers (gpt2.c) and the inner loops
- * (kernels/kernels.h): cuts each operation into chunks for the pool, chooses
- * the way for few or for many tokens, and is the only file of the forward pass
- * that knows cblas. No sum depends on the cut into chunks, so a result
- * does not depend on how many threads there are.
+ * (kernels/kernels.h): cuts each operation into chunks for the pool, and is
+ * the only file of the forward pass that knows cblas. No sum depends on the
+ * cut into chunks or on how many tokens share a pass, so a result does not
+ * depend on how many threads there are or how the text was cut.
  *
  * struct ops belongs to one thread at a time. Matrices are row-major; T tokens,
  * D width, H heads, d = D / H, P positions.

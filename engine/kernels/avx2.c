@@ -4,7 +4,10 @@
 
 #define VW   8
 #define TILE 6
-#define GEMM true /* as fast as OpenBLAS with many tokens, faster with few */
+#define SLOW_PRODUCTS \
+    false          /* as fast as OpenBLAS with many tokens, faster with few */
+#define TOKENS   6 /* twelve sums, two vectors of weights, a token */
+#define TILES(t) ((t) == 1 ? 4 : (t) == 2 ? 2 : 1)
 #include "engine/kernels/f32_body.h"
 
 TABLE(kernels_avx2, "avx2", &tiled_avx2);

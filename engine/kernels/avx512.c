@@ -3,9 +3,11 @@
 #include "engine/kernels/kernels.h"
 #include "engine/kernels/tiled.h"
 
-#define VW   16
-#define TILE 12
-#define GEMM true /* OpenBLAS 0.3.21 knows only Intel's AVX-512 */
+#define VW            16
+#define TILE          12
+#define SLOW_PRODUCTS false /* OpenBLAS 0.3.21 knows only Intel's AVX-512 */
+#define TOKENS        12    /* 24 sums, two vectors of weights, a token */
+#define TILES(t)      ((t) <= 6 ? 4 : 2)
 #include "engine/kernels/f32_body.h"
 
 TABLE(kernels_avx512, "avx512", &tiled_avx2);

@@ -1,14 +1,13 @@
 /* engine/kernels/f32_body.h  The f32 inner loops, written once.
  *
  * Included by one file for each instruction set, which defines VW (floats in
- * a vector), TILE (rows of the matrix product's register tile) and GEMM, and ends with TABLE(). Everything is over the compilers' vector types, so the code says
+ * a vector), TILE (rows of the matrix product's register tile) and SLOW_PRODUCTS, and ends with TABLE(). Everything is over the compilers' vector types, so the code says
  * what is computed and the level only how wide.
  */
 #include <string.h>
 
+#include "engine/kernels/product_body.h"
 #include "engine/kernels/vectors.h"
-
-typedef float v4 __attribute__((vector_size(16), aligned(4), may_alias));
 
 #define NR (2 * VW) /* tokens in a panel */
 
@@ -126,27 +125,36 @@ add(float *x, const float *y, int n)
         x[i] += y[i];
 }
 
+/* Sums in sixteen lanes. */
 static void
 norm(const float *x, const float *g, const float *b, float eps, int n, float *y)
 {
-    vf s = all(0), q = all(0);
-    float mean, var;
+    struct lanes16 s = lanes16_all(0), q = s;
+    float mean, r, last[16] = { 0 };
     int i = 0;
 
-    for (; i + VW <= n; i += VW)
-        s += load(x + i);
-    for (mean = sum_of(s); i < n; i++)
-        mean += x[i];
-    mean /= (float)n;
-    for (i = 0; i + VW <= n; i += VW) {
-        vf c = load(x + i) - mean;
+    for (; i + 16 <= n; i += 16)
+        for (int h = 0; h < N16; h++)
+            s.v[h] += load(x + i + h * VW);
+    for (int j = 0; i + j < n; j++)
+        last[j] = x[i + j];
+    for (int h = 0; h < N16; h++)
+        s.v[h] += load(last + h * VW);
+    mean = lanes16_sum(s) / (float)n;
+    for (i = 0; i + 16 <= n; i += 16)
+        for (int h = 0; h < N16; h++) {
+            vf c = load(x + i + h * VW) - mean;
 
-        q += c * c;
+            q.v[h] += c * c;
+        }
+    for (int j = 0; i + j < n; j++)
+        last[j] = x[i + j] - mean;
+    for (int h = 0; h < N16; h++) {
+        vf c = load(last + h * VW);
+
+        q.v[h] += c * c;
     }
-    for (var = sum_of(q); i < n; i++)
-        var += (x[i] - mean) * (x[i] - mean);
-    var /= (float)n;
-    float r = 1.0f / sqrtf(var + eps);
+    r = 1.0f / sqrtf(lanes16_sum(q) / (float)n + eps);
     for (i = 0; i < n; i++)
         y[i] = (x[i] - mean) * r * g[i] + b[i];
 }
@@ -205,7 +213,7 @@ dots_block(const float *w, size_t ldw, int rows, int K, const float *x,
         s[0][r] = dot(w + r * ldw, K, x);
     for (int j = 0; j < t; j++)
         if (rows == ROWS)
-            *(v4 *)(y + j * ldy) = sum4(s[j][0], s[j][1], s[j][2], s[j][3]);
+            *(v4mem *)(y + j * ldy) = sum4(s[j][0], s[j][1], s[j][2], s[j][3]);
         else
             y[j * ldy] = sum_of(s[j][0]);
 }
@@ -238,21 +246,6 @@ dots(const float *w, size_t ldw, int n, int K, const float *x, size_t ldx,
 
 /* --- many tokens: tiles of TILE rows by one panel --- */
 
-/* Four rows of four floats, transposed. */
-INLINE void
-transpose4(v4 a, v4 b, v4 c, v4 d, v4 out[4])
-{
-    v4 ab0 = __builtin_shufflevector(a, b, 0, 4, 1, 5);
-    v4 ab1 = __builtin_shufflevector(a, b, 2, 6, 3, 7);
-    v4 cd0 = __builtin_shufflevector(c, d, 0, 4, 1, 5);
-    v4 cd1 = __builtin_shufflevector(c, d, 2, 6, 3, 7);
-
-    out[0] = __builtin_shufflevector(ab0, cd0, 0, 1, 4, 5);
-    out[1] = __builtin_shufflevector(ab0, cd0, 2, 3, 6, 7);
-    out[2] = __builtin_shufflevector(ab1, cd1, 0, 1, 4, 5);
-    out[3] = __builtin_shufflevector(ab1, cd1, 2, 3, 6, 7);
-}
-
 static void
 pack(const float *x, size_t ldx, int T, int K, float c, int width, float *xp)
 {
@@ -266,11 +259,11 @@ pack(const float *x, size_t ldx, int T, int K, float c, int width, float *xp)
         for (; k + 4 <= K; k += 4) {
             v4 o[4];
 
-            transpose4(*(const v4 *)(p + k), *(const v4 *)(p + ldx + k),
-                       *(const v4 *)(p + 2 * ldx + k),
-                       *(const v4 *)(p + 3 * ldx + k), o);
+            transpose4((const v4mem *)(p + k), (const v4mem *)(p + ldx + k),
+                       (const v4mem *)(p + 2 * ldx + k),
+                       (const v4mem *)(p + 3 * ldx + k), o);
             for (int i = 0; i < 4; i++)
-                *(v4 *)(xp + (size_t)(k + i) * ld + t) = o[i] * c;
+                *(v4mem *)(xp + (size_t)(k + i) * ld + t) = o[i] * c;
         }
         for (; k < K; k++)
             for (int i = 0; i < 4; i++)
@@ -294,10 +287,11 @@ unpack(const float *c, int n, int T, int width, float *y, size_t ldy)
             const float *p = c + (size_t)i * ld + t;
             v4 o[4];
 
-            transpose4(*(const v4 *)p, *(const v4 *)(p + ld),
-                       *(const v4 *)(p + 2 * ld), *(const v4 *)(p + 3 * ld), o);
+            transpose4((const v4mem *)p, (const v4mem *)(p + ld),
+                       (const v4mem *)(p + 2 * ld), (const v4mem *)(p + 3 * ld),
+                       o);
             for (int j = 0; j < 4; j++)
-                *(v4 *)(y + (t + j) * ldy + i) = o[j];
+                *(v4mem *)(y + (t + j) * ldy + i) = o[j];
         }
         for (; i < n; i++)
             for (int j = 0; j < 4; j++)
@@ -452,20 +446,23 @@ mix(const float *p, const float *v, int n, int d, float *out)
     }
 }
 
-#define TABLE(level, its_name, its_tiled) \
-    const struct kernels level = {        \
-        .name = its_name,                 \
-        .tiled = its_tiled,               \
-        .panel = NR,                      \
-        .has_gemm = GEMM,                 \
-        .dots = dots,                     \
-        .pack = pack,                     \
-        .tile = tile,                     \
-        .unpack = unpack,                 \
-        .activate = activate,             \
-        .add = add,                       \
-        .norm = norm,                     \
-        .softmax = softmax,               \
-        .softmax_panel = softmax_panel,   \
-        .mix = mix,                       \
+#define TABLE(level, its_name, its_tiled)                                \
+    const struct kernels level = {                                       \
+        .name = its_name,                                                \
+        .tokens = TOKENS,                                                \
+        .pack_tokens = pack_tokens,                                      \
+        .product = { [WT_F32] = product_f32, [WT_BF16] = product_bf16 }, \
+        .tiled = its_tiled,                                              \
+        .panel = NR,                                                     \
+        .slow_products = SLOW_PRODUCTS,                                  \
+        .dots = dots,                                                    \
+        .pack = pack,                                                    \
+        .tile = tile,                                                    \
+        .unpack = unpack,                                                \
+        .activate = activate,                                            \
+        .add = add,                                                      \
+        .norm = norm,                                                    \
+        .softmax = softmax,                                              \
+        .softmax_panel = softmax_panel,                                  \
+        .mix = mix,                                                      \
     }

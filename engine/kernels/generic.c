@@ -3,9 +3,11 @@
 #include "engine/kernels/kernels.h"
 #include "engine/kernels/tiled.h"
 
-#define VW   4     /* floats in a vector */
-#define TILE 4     /* rows of a tile; TILE * 2 sums stay in registers */
-#define GEMM false /* OpenBLAS knows more processors than we do */
+#define VW            4    /* floats in a vector */
+#define TILE          4    /* rows of a tile; TILE * 2 sums stay in registers */
+#define SLOW_PRODUCTS true /* OpenBLAS knows more processors than we do */
+#define TOKENS        4
+#define TILES(t)      1
 #include "engine/kernels/f32_body.h"
 
 TABLE(kernels_generic, "generic", &tiled_generic);

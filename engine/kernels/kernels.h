@@ -14,14 +14,30 @@
 #include <stddef.h>
 
 #include "engine/load/load.h"
+#include "engine/matrix.h"
 
 struct tiled_kernels;
+
+#define PRODUCT_RUN 256 /* inputs whose products are one chain (see below) */
 
 struct kernels {
     const char *name; /* "generic", "avx2", "avx512", "avx512vnni" */
     const struct tiled_kernels *tiled; /* bf16, int8, int4: tiled.h */
-    int panel;                         /* tokens of a whole panel, at most 64 */
-    bool has_gemm; /* tile() beats the BLAS library on this level */
+
+    /* f32 and bf16 weights in tiles. Every output is one sum in one order on
+     * all levels, product_body.h says which.
+     *   tokens: of one call, at most
+     *   pack_tokens: xp[k][T] = x[t][k]; one token is packed as it is
+     *   product: y[t][i] for the 16 n_tiles rows from the tile at w on, the
+     * next one tile_bytes behind, over K inputs of them. add: y holds the sum
+     * of the runs before; w and xp then begin at a whole run. */
+    int tokens;
+    void (*pack_tokens)(const float *x, size_t ldx, int T, int K, float *xp);
+    void (*product[2])(const void *w, size_t tile_bytes, int n_tiles, int K,
+                       const float *xp, int T, float *y, size_t ldy, bool add);
+
+    int panel;          /* tokens of a whole panel, at most 64 */
+    bool slow_products; /* a BLAS library is faster with many tokens */
 
     /* y[t][i] = w[i] . x[t] for rows i of n and tokens t of T: the way of
      * few tokens, at the speed that memory gives the rows of w[n][K]. */

@@ -1,12 +1,10 @@
-/* engine/kernels/tiled.h  The inner loops over weights in tiles (matrix.h).
+/* engine/kernels/tiled.h  The inner loops over int8 and int4 in tiles (matrix.h).
  *
  * Each output is one sum over the inputs in rising order, the same whatever
  * else is computed beside it: results do not depend on how many tokens or rows
- * share a call. int8 and int4 take the tokens as int8 in blocks of 32 inputs,
+ * share a call. The tokens are taken as int8 in blocks of 32 inputs,
  *   y = sum over blocks of (w scale * x scale) * (integer sum),
  * each operation rounded by itself, so that every level gives the same bits.
- * bf16 takes them as they are, even and odd inputs in two sums; levels differ
- * in whether a product is rounded before it is added.
  */
 #ifndef JIELONG_TILED_H
 #define JIELONG_TILED_H
@@ -14,9 +12,7 @@
 #include "engine/matrix.h"
 
 struct tokens {
-    const float *x; /* [T] rows ldx apart (bf16) */
-    size_t ldx;
-    const signed char *q; /* [T][n_blocks][32] (int8, int4) */
+    const signed char *q; /* [T][n_blocks][32] */
     const float *scale;   /* [T][n_blocks] */
     const int *sum;       /* [T][n_blocks]: of q */
     size_t n_blocks;      /* K / 32, rounded up */

@@ -7,12 +7,6 @@
  */
 #include <string.h>
 
-#ifdef VFMA_IS_SLOW
-#    define MULTIPLY_ADD(a, b, c) ((a) * (b) + (c))
-#else
-#    define MULTIPLY_ADD(a, b, c) vfma(a, b, c)
-#endif
-
 #define N_V (MATRIX_TILE / VW) /* vectors of a tile's rows */
 
 #define SCALES_BYTES ((size_t)2 * MATRIX_TILE)
@@ -106,97 +100,47 @@ int_tile(int bits, const unsigned char *w, const struct tokens *x, int t0,
             *(vfmem *)(y + (size_t)j * ldy + h * VW) = acc[j][h];
 }
 
-/* --- bf16 --- */
-
-INLINE void
-bf16_tile(const unsigned char *w, int K, const float *x, size_t ldx, int t,
-          float *y, size_t ldy)
-{
-    vf even[TOKENS][N_V] = { 0 }, odd[TOKENS][N_V] = { 0 };
-
-    for (int k = 0; k < K; k += 2) {
-        for (int h = 0; h < N_V; h++) {
-            vu both = *(const vumem *)(w + 4 * h * VW);
-            vf lo = (vf)(both << 16), hi = (vf)(both & 0xffff0000u);
-
-            for (int j = 0; j < t; j++)
-                even[j][h] =
-                    MULTIPLY_ADD(lo, all(x[(size_t)j * ldx + (size_t)k]),
-                                 even[j][h]);
-            for (int j = 0; j < t && k + 1 < K; j++)
-                odd[j][h] =
-                    MULTIPLY_ADD(hi, all(x[(size_t)j * ldx + (size_t)k + 1]),
-                                 odd[j][h]);
-        }
-        w += 4 * MATRIX_TILE;
-    }
-    for (int j = 0; j < t; j++)
-        for (int h = 0; h < N_V; h++)
-            *(vfmem *)(y + (size_t)j * ldy + h * VW) = even[j][h] + odd[j][h];
-}
-
 /* --- all of them --- */
 
 INLINE void
-some(enum weight_type type, const unsigned char *w, int K,
-     const struct tokens *x, int t0, int t, float *y, size_t ldy)
-{
-    if (type == WT_BF16)
-        bf16_tile(w, K, x->x + (size_t)t0 * x->ldx, x->ldx, t, y, ldy);
-    else
-        int_tile(type == WT_INT8 ? 8 : 4, w, x, t0, t, y, ldy);
-}
-
-INLINE void
-all_rows(enum weight_type type, size_t tile_bytes, const unsigned char *w,
-         int n_tiles, int K, const struct tokens *x, int t0, int T, float *y,
-         size_t ldy)
+all_rows(int bits, size_t tile_bytes, const unsigned char *w, int n_tiles,
+         int K, const struct tokens *x, int t0, int T, float *y, size_t ldy)
 {
     for (int i = 0; i < n_tiles; i++, w += tile_bytes, y += MATRIX_TILE) {
         int t = 0;
 
         for (; t + TOKENS <= T; t += TOKENS)
-            some(type, w, K, x, t0 + t, TOKENS, y + (size_t)t * ldy, ldy);
+            int_tile(bits, w, x, t0 + t, TOKENS, y + (size_t)t * ldy, ldy);
 #if TOKENS > 4
         for (; t + 4 <= T; t += 4)
-            some(type, w, K, x, t0 + t, 4, y + (size_t)t * ldy, ldy);
+            int_tile(bits, w, x, t0 + t, 4, y + (size_t)t * ldy, ldy);
 #endif
 #if TOKENS > 2
         for (; t + 2 <= T; t += 2)
-            some(type, w, K, x, t0 + t, 2, y + (size_t)t * ldy, ldy);
+            int_tile(bits, w, x, t0 + t, 2, y + (size_t)t * ldy, ldy);
 #endif
         for (; t < T; t++)
-            some(type, w, K, x, t0 + t, 1, y + (size_t)t * ldy, ldy);
+            int_tile(bits, w, x, t0 + t, 1, y + (size_t)t * ldy, ldy);
     }
-}
-
-static void
-rows_bf16(const void *w, int n_tiles, int K, const struct tokens *x, int t0,
-          int T, float *y, size_t ldy)
-{
-    all_rows(WT_BF16, (size_t)(K + 1) / 2 * 4 * MATRIX_TILE, w, n_tiles, K, x,
-             t0, T, y, ldy);
 }
 
 static void
 rows_int8(const void *w, int n_tiles, int K, const struct tokens *x, int t0,
           int T, float *y, size_t ldy)
 {
-    all_rows(WT_INT8, x->n_blocks * (SCALES_BYTES + QUANT_BYTES(8)), w, n_tiles,
-             K, x, t0, T, y, ldy);
+    all_rows(8, x->n_blocks * (SCALES_BYTES + QUANT_BYTES(8)), w, n_tiles, K, x,
+             t0, T, y, ldy);
 }
 
 static void
 rows_int4(const void *w, int n_tiles, int K, const struct tokens *x, int t0,
           int T, float *y, size_t ldy)
 {
-    all_rows(WT_INT4, x->n_blocks * (SCALES_BYTES + QUANT_BYTES(4)), w, n_tiles,
-             K, x, t0, T, y, ldy);
+    all_rows(4, x->n_blocks * (SCALES_BYTES + QUANT_BYTES(4)), w, n_tiles, K, x,
+             t0, T, y, ldy);
 }
 
 const struct tiled_kernels LEVEL = {
     .quantize = quantize,
-    .rows = { [WT_BF16] = rows_bf16,
-              [WT_INT8] = rows_int8,
-              [WT_INT4] = rows_int4 },
+    .rows = { [WT_INT8] = rows_int8, [WT_INT4] = rows_int4 },
 };

@@ -27,6 +27,10 @@ typedef unsigned vumem
 typedef unsigned short vhmem
     __attribute__((vector_size(2 * VW), aligned(2), may_alias));
 
+/* Four numbers, on every level. */
+typedef float v4 __attribute__((vector_size(16)));
+typedef float v4mem __attribute__((vector_size(16), aligned(4), may_alias));
+
 #define INLINE static inline __attribute__((always_inline))
 
 INLINE vf
@@ -81,6 +85,22 @@ store_part(float *p, int n, vf v)
     store(t, v);
     for (int i = 0; i < VW && i < n; i++)
         p[i] = t[i];
+}
+
+/* Four rows of four floats, transposed. */
+INLINE void
+transpose4(const v4mem *a, const v4mem *b, const v4mem *c, const v4mem *d,
+           v4 out[4])
+{
+    v4 ab0 = __builtin_shufflevector((v4)*a, (v4)*b, 0, 4, 1, 5);
+    v4 ab1 = __builtin_shufflevector((v4)*a, (v4)*b, 2, 6, 3, 7);
+    v4 cd0 = __builtin_shufflevector((v4)*c, (v4)*d, 0, 4, 1, 5);
+    v4 cd1 = __builtin_shufflevector((v4)*c, (v4)*d, 2, 6, 3, 7);
+
+    out[0] = __builtin_shufflevector(ab0, cd0, 0, 1, 4, 5);
+    out[1] = __builtin_shufflevector(ab0, cd0, 2, 3, 6, 7);
+    out[2] = __builtin_shufflevector(ab1, cd1, 0, 1, 4, 5);
+    out[3] = __builtin_shufflevector(ab1, cd1, 2, 3, 6, 7);
 }
 
 /* --- a * b + c, rounded once --- */

@@ -102,18 +102,19 @@ struct layout { /* walks the parts in order; with base NULL it only counts */
     bool ok;
 };
 
+/* A matrix of the layout's type, or plain numbers. */
 static float *
-take(struct layout *l, size_t rows, size_t cols, enum weight_type type)
+take(struct layout *l, size_t rows, size_t cols, bool plain)
 {
     size_t n, words, start = l->at;
 
-    /* Sizes are int: no type needs more than twice the floats. */
-    if (!rd_mul(rows, cols, &n) || !rd_mul(n, 2 * sizeof(float), &words) ||
+    /* Sizes are int: no type needs more than 32 times the floats. */
+    if (!rd_mul(rows, cols, &n) || !rd_mul(n, 32 * sizeof(float), &words) ||
         !rd_add(l->params, n, &l->params)) {
         l->ok = false;
         return NULL;
     }
-    words = (matrix_bytes(type, (int)rows, (int)cols) + 3) / 4;
+    words = plain ? n : (matrix_bytes(l->type, (int)rows, (int)cols) + 3) / 4;
     if (!rd_add(l->at, words, &l->at) || !rd_add(l->at, ALIGN - 1, &l->at)) {
         l->ok = false;
         return NULL;
@@ -165,12 +166,7 @@ static void
 add_matrix(struct fill *f, size_t i, const struct matrix *m, size_t row,
            bool transposed)
 {
-    if (!m->data)
-        return;
-    if (m->type == WT_F32)
-        add_runs(f, i, (float *)m->data + row * (size_t)m->n_in, NULL, 0,
-                 transposed);
-    else
+    if (m->data)
         add_runs(f, i, NULL, m, row, transposed);
 }
 
@@ -181,7 +177,7 @@ take_matrix(struct layout *l, size_t rows, size_t cols, struct matrix *m)
         .type = l->type,
         .n_out = (int)rows,
         .n_in = (int)cols,
-        .data = take(l, rows, cols, l->type),
+        .data = take(l, rows, cols, false),
     };
 }
 
@@ -217,7 +213,7 @@ lay_layer(struct layout *l, const struct plan *p, struct gpt2_layer *g,
             take_matrix(l, rows, cols, part[k].matrix);
             add_matrix(f, from[k], part[k].matrix, 0, !p->linear);
         } else {
-            *part[k].vector = at = take(l, rows, cols, WT_F32);
+            *part[k].vector = at = take(l, rows, cols, true);
             add_jobs(f, from[k], at);
         }
         /* q, k and v of a file that has them apart: one below the other. */
@@ -238,14 +234,14 @@ lay_out(struct layout *l, const struct plan *p, struct gpt2 *g, struct fill *f)
 
     take_matrix(l, V, D, &g->wte);
     add_matrix(f, p->wte, &g->wte, 0, false);
-    g->wpe = at = take(l, P, D, WT_F32);
+    g->wpe = at = take(l, P, D, true);
     add_jobs(f, p->wpe, at);
     for (i = 0; i < (size_t)p->L; i++)
         lay_layer(l, p, &g->layer[i], i, f);
     if (p->net != NET_GPT1) {
-        g->lnf_g = at = take(l, D, 1, WT_F32);
+        g->lnf_g = at = take(l, D, 1, true);
         add_jobs(f, p->lnf_g, at);
-        g->lnf_b = at = take(l, D, 1, WT_F32);
+        g->lnf_b = at = take(l, D, 1, true);
         add_jobs(f, p->lnf_b, at);
     }
     g->head = g->wte;
