@@ -23,6 +23,7 @@
 #define HEAP_ABOVE 64
 #define NO_RANK    0xFFFFFFFFu
 #define EXTRA      (1 << 28) /* symbols from here on are no tokens */
+#define EXTRA_MAX  65536     /* more of them are no damage but an attack */
 
 struct merge {
     int a, b; /* a < 0: empty slot */
@@ -202,6 +203,14 @@ symbol(struct vocab *v, const char *s, size_t len)
     return EXTRA + id;
 }
 
+/* More than any vocabulary has: bpe_finish() will refuse it, and until then
+ * nothing more is kept. */
+static bool
+is_flooded(const struct bpe *b)
+{
+    return b->n_merges > VOCAB_MAX_TOKENS || b->extra->n > EXTRA_MAX;
+}
+
 bool
 bpe_merge(struct vocab *v, const char *a, size_t a_len, const char *b,
           size_t b_len)
@@ -215,12 +224,12 @@ bpe_merge(struct vocab *v, const char *a, size_t a_len, const char *b,
     bytes = xmalloc(a_len + b_len + 1);
     ok = a_len > 0 && b_len > 0 && to_bytes(a, a_len, bytes, &n) &&
          to_bytes(b, b_len, bytes + n, &m);
-    if (ok) {
+    if (ok && !is_flooded(t)) {
         new.a = symbol(v, bytes, n);
         new.b = symbol(v, bytes + n, m);
         new.to = symbol(v, bytes, n + m);
         new.rank = t->rank++;
-        if (t->n_merges * 2 >= t->n_slots)
+        if (t->n_merges * 4 >= t->n_slots * 3)
             grow_merges(t);
         at = merge_slot(t, new.a, new.b);
         t->n_merges += t->slot[at].a < 0;
@@ -230,9 +239,16 @@ bpe_merge(struct vocab *v, const char *a, size_t a_len, const char *b,
     return ok;
 }
 
-void
-bpe_finish(struct vocab *v)
+bool
+bpe_finish(struct vocab *v, struct err *err)
 {
+    if (v->bpe->extra->n > EXTRA_MAX)
+        return err_set(err, ERR_MODEL,
+                       "the merges make more than %d symbols that the "
+                       "vocabulary does not have: they do not belong together",
+                       EXTRA_MAX);
+    if (is_flooded(v->bpe))
+        return err_set(err, ERR_MODEL, "more than %d merges", VOCAB_MAX_TOKENS);
     if (v->bpe->n_slots == 0)
         grow_merges(v->bpe);
     for (int i = 0; i < 256; i++) {
@@ -240,6 +256,7 @@ bpe_finish(struct vocab *v)
 
         v->bpe->byte_id[i] = symbol(v, &c, 1);
     }
+    return true;
 }
 
 /* --- the merges again --- */
@@ -613,9 +630,11 @@ read_vocab(struct vocab *v, const char *data, size_t len, struct err *err)
 
         if (!ok && j.type != JSON_ERROR)
             err_set(err, ERR_MODEL, "the number of token \"%.40s\" is none", s);
-        if (ok && (j.i < 0 || j.i >= VOCAB_MAX_TOKENS))
-            ok = err_set(err, ERR_MODEL, "token \"%.40s\" has number %lld", s,
-                         (long long)j.i);
+        if (ok && (j.i < 0 || j.i >= vocab_id_end(len)))
+            ok = err_set(err, ERR_MODEL,
+                         "token \"%.40s\" has number %lld, in a file of this "
+                         "size it must be below %d",
+                         s, (long long)j.i, vocab_id_end(len));
         ok = ok && bpe_put(v, (int)j.i, s, n, err);
         free(s);
         if (!ok)
@@ -706,8 +725,8 @@ bpe_open_files(const char *vocab_json, const char *merges_txt, struct err *err)
     }
     if (ok) {
         default_names(v);
-        bpe_finish(v);
-        ok = (vocab_apply_config(v, err) || err_wrap(err, "%s", vocab_json)) &&
+        ok = (bpe_finish(v, err) || err_wrap(err, "%s", merges_txt)) &&
+             (vocab_apply_config(v, err) || err_wrap(err, "%s", vocab_json)) &&
              vocab_hash_files(v, files, 5, err);
     }
     free(data);

@@ -379,8 +379,8 @@ read_vocab(struct vocab *v, const struct plan *p, struct json *j)
     while (json_next(j) == JSON_KEY) {
         size_t n;
         char *s = json_dup(j, &n);
-        bool ok =
-            json_next(j) == JSON_INT && j->i >= 0 && j->i < VOCAB_MAX_TOKENS;
+        int end = vocab_id_end(j->len);
+        bool ok = json_next(j) == JSON_INT && j->i >= 0 && j->i < end;
 
         if (ok)
             ok = put_token(v, p, (int)j->i, s, n, j->err);
@@ -388,7 +388,7 @@ read_vocab(struct vocab *v, const struct plan *p, struct json *j)
             err_set(j->err, ERR_MODEL,
                     "the number of token \"%.40s\" is not "
                     "one from 0 to %d",
-                    s, VOCAB_MAX_TOKENS - 1);
+                    s, end - 1);
         free(s);
         if (!ok)
             return false;
@@ -517,9 +517,8 @@ build(struct vocab *v, struct plan *p, const char *data, size_t len,
             return err_set(err, ERR_MODEL,
                            "there are no \"merges\" in its "
                            "model");
-        if (!read_merges(v, &j))
+        if (!read_merges(v, &j) || !bpe_finish(v, err))
             return false;
-        bpe_finish(v);
     } else {
         v->unk = vocab_find(v, v->config.unk, strlen(v->config.unk));
         if (!wordpiece_finish(v, path, err))

@@ -67,6 +67,14 @@ vocab_put(struct vocab *v, int id, const char *s, size_t len, int flags)
 }
 
 int
+vocab_id_end(size_t file_len)
+{
+    size_t end = 32768 + file_len / 2;
+
+    return end < VOCAB_MAX_TOKENS ? (int)end : VOCAB_MAX_TOKENS;
+}
+
+int
 vocab_push(struct vocab *v, const char *s, size_t len, int flags)
 {
     int id = (int)v->n;

@@ -15,7 +15,7 @@
 struct json;
 
 #define VOCAB_FILE_MAX   ((size_t)64 << 20) /* bytes of one tokenizer file */
-#define VOCAB_MAX_TOKENS (1 << 20)
+#define VOCAB_MAX_TOKENS (1 << 19) /* the table of them: some 10 MB */
 #define VOCAB_MAX_ADDED  16384
 #define VOCAB_LOWER      (1 << 8) /* flag: lower-case in any case */
 #define VOCAB_MIDDLE     (1 << 9) /* flag: other text stands before */
@@ -111,6 +111,9 @@ struct vocab {
 /* --- vocab.c: making one --- */
 
 struct vocab *vocab_new(const struct tok_ops *ops);
+/* The first number that is too high for a token of a file of so many bytes:
+ * holes cost memory, and a file must not get more of it than it is worth. */
+int vocab_id_end(size_t file_len);
 /* Appends a token, or fills id (with holes before it as needed). */
 int vocab_push(struct vocab *v, const char *s, size_t len, int flags);
 void vocab_put(struct vocab *v, int id, const char *s, size_t len, int flags);
@@ -246,7 +249,8 @@ bool bpe_put(struct vocab *v, int id, const char *s, size_t len,
  * so call it after. false: not two symbols of the byte alphabet. */
 bool bpe_merge(struct vocab *v, const char *a, size_t a_len, const char *b,
                size_t b_len);
-void bpe_finish(struct vocab *v);
+/* After the last merge; refuses what no vocabulary has. */
+bool bpe_finish(struct vocab *v, struct err *err);
 /* The way back. Bytes in the byte alphabet; given (free). */
 char *bpe_letters(const char *s, size_t len);
 /* All merges, first rank first, each "a b" in the byte alphabet; list and

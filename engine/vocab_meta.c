@@ -399,11 +399,9 @@ open_bytes(struct source *x, const char *name)
         vocab_index(v, name);
         name_specials(v, x);
         read_profile(v, x->m);
-        if (put_merges(v, x)) {
-            bpe_finish(v);
-            if (vocab_apply_config(v, x->err))
-                return v;
-        }
+        if (put_merges(v, x) && bpe_finish(v, x->err) &&
+            vocab_apply_config(v, x->err))
+            return v;
     }
     vocab_close(v);
     return NULL;

@@ -23,6 +23,7 @@
 #include "engine/load/load.h"
 #include "engine/load/plan.h"
 #include "tests/loading.h"
+#include "tests/memory_of.h"
 #include "tests/tiny_models.h"
 
 /* --- what is good --- */
@@ -612,41 +613,20 @@ bad_indexes(void **state)
 
 /* --- progress and memory --- */
 
-#ifndef __has_feature
-#    define __has_feature(x) 0
-#endif
-#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
-#    define WATCHED_MEMORY 1
-#else
-#    define WATCHED_MEMORY 0
-#endif
+static void
+try_it(const char *path)
+{
+    struct notes notes = { 0 };
+    struct err err;
 
-/* Kilobytes: what a child of this process needs at most for opening path. */
+    load(path, &notes, &err);
+}
+
 static long
 memory_of_opening(const char *path)
 {
-    struct rusage before, after;
-    long kb = 0;
-    int fd[2];
-    pid_t pid;
+    long kb = memory_of(try_it, path);
 
-    assert_int_equal(pipe(fd), 0);
-    pid = fork();
-    if (pid == 0) {
-        struct notes notes = { 0 };
-        struct err err;
-
-        mallopt(M_PERTURB, 0); /* meson has freed memory written to */
-        getrusage(RUSAGE_SELF, &before);
-        load(path, &notes, &err);
-        getrusage(RUSAGE_SELF, &after);
-        kb = after.ru_maxrss - before.ru_maxrss;
-        _exit(write(fd[1], &kb, sizeof kb) == sizeof kb ? 0 : 1);
-    }
-    assert_int_equal(read(fd[0], &kb, sizeof kb), sizeof kb);
-    waitpid(pid, NULL, 0);
-    close(fd[0]);
-    close(fd[1]);
     print_message("# opening took %ld KB\n", kb);
     return kb;
 }
@@ -657,15 +637,12 @@ static void
 memory_before_trust(void **state)
 {
     size_t n = 99999, i, len = 8u << 20;
-    char *dir = scratch_make(), *text = xmalloc(64 * n), *p = text;
+    char *dir, *text, *p;
     long allowed;
 
-    if (WATCHED_MEMORY) {
-        print_message("# SKIPPED: the sanitizer's own memory would count\n");
-        free(text);
-        scratch_remove(dir);
-        skip();
-    }
+    skip_if_memory_is_watched();
+    dir = scratch_make();
+    p = text = xmalloc(64 * n);
     for (i = 0; i < n; i++)
         p += sprintf(p,
                      "%c\"h.%zu.ln_1.weight\":{\"dtype\":\"F32\",\"shape\":"

@@ -84,39 +84,6 @@ is_real(uint32_t type)
     return type == V_F32 || type == V_F64;
 }
 
-static int64_t
-get_int(struct gguf *g, uint32_t type)
-{
-    switch (type) {
-    case V_U8:
-    case V_BOOL: return rd_u8(&g->r);
-    case V_I8: return (int8_t)rd_u8(&g->r);
-    case V_U16: return rd_u16(&g->r);
-    case V_I16: return (int16_t)rd_u16(&g->r);
-    case V_U32: return rd_u32(&g->r);
-    case V_I32: return (int32_t)rd_u32(&g->r);
-    default: return (int64_t)rd_u64(&g->r);
-    }
-}
-
-static double
-get_real(struct gguf *g, uint32_t type)
-{
-    uint32_t u;
-    uint64_t v;
-    float f;
-    double d;
-
-    if (type == V_F32) {
-        u = rd_u32(&g->r);
-        memcpy(&f, &u, sizeof f);
-        return f;
-    }
-    v = rd_u64(&g->r);
-    memcpy(&d, &v, sizeof d);
-    return d;
-}
-
 /* Steps over arrays of arrays, which nothing of ours reads. */
 static bool
 skip_array(struct gguf *g, int depth)
@@ -127,41 +94,72 @@ skip_array(struct gguf *g, int depth)
 
     if (type >= V_COUNT || depth > 4 || n > rd_left(&g->r) / value_size[type])
         return refuse(g, "an array that cannot be");
-    for (i = 0; i < n; i++) {
-        if (type == V_ARRAY    ? !skip_array(g, depth + 1)
-            : type == V_STRING ? !get_string(g, STRING_MAX, &len)
-                               : !rd_skip(&g->r, value_size[type]))
+    if (type != V_ARRAY && type != V_STRING)
+        return rd_skip(&g->r, (size_t)n * value_size[type]);
+    for (i = 0; i < n; i++)
+        if (type == V_ARRAY ? !skip_array(g, depth + 1)
+                            : !get_string(g, STRING_MAX, &len))
             return rd_ok(&g->r) ? false : refuse(g, "an array beyond the end");
-    }
     return true;
 }
 
 static bool
-get_items(struct gguf *g, const char *key, size_t len, uint32_t type,
-          uint64_t n)
+is_signed(uint32_t type)
 {
-    uint64_t i;
+    return type == V_I8 || type == V_I16 || type == V_I32 || type == V_I64;
+}
+
+/* What somebody here asks for; all else is only stepped over. */
+static bool
+is_wanted(const char *key, size_t len)
+{
+    static const char *const heads[] = { "general.", "gpt2.", "tokenizer.",
+                                         "split." };
+    size_t i, n;
+
+    for (i = 0; i < sizeof heads / sizeof *heads; i++) {
+        n = strlen(heads[i]);
+        if (len > n && memcmp(key, heads[i], n) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool
+get_texts(struct gguf *g, const char *key, size_t len, uint64_t n)
+{
+    bool wanted = is_wanted(key, len);
     const char *s;
     size_t s_len;
 
-    meta_begin(g->meta, key, len,
-               type == V_STRING ? META_TEXT
-               : is_real(type)  ? META_REAL
-                                : META_INT,
-               n);
-    for (i = 0; i < n; i++) {
-        if (type == V_STRING) {
-            s = get_string(g, STRING_MAX, &s_len);
-            if (!s)
-                return false;
+    if (wanted)
+        meta_begin(g->meta, key, len, META_TEXT, n);
+    for (; n > 0; n--) {
+        s = get_string(g, STRING_MAX, &s_len);
+        if (!s)
+            return false;
+        if (wanted)
             meta_put_text(g->meta, s, s_len);
-        } else if (is_real(type)) {
-            meta_put_real(g->meta, get_real(g, type));
-        } else {
-            meta_put_int(g->meta, get_int(g, type));
-        }
     }
-    return rd_ok(&g->r) ? true : refuse(g, "the file ends in its metadata");
+    return true;
+}
+
+/* The items of a value: n of them fit into what is left. */
+static bool
+get_items(struct gguf *g, const char *key, size_t len, uint32_t type,
+          uint64_t n)
+{
+    const void *items;
+
+    if (type == V_STRING)
+        return get_texts(g, key, len, n);
+    items = rd_bytes(&g->r, (size_t)n * value_size[type]);
+    if (!items)
+        return refuse(g, "the file ends in its metadata");
+    if (is_wanted(key, len))
+        meta_put_list(g->meta, key, len, is_real(type) ? META_REAL : META_INT,
+                      value_size[type], is_signed(type), n, items);
+    return true;
 }
 
 static bool

@@ -1,6 +1,6 @@
-/* engine/load/meta.c  A record: u32 bytes of all that follows, u32 length of
- * the key, the key, u8 kind, u64 count, the items (i64, f64, or u32 length and
- * bytes). */
+/* engine/load/meta.c  A record: u32 length of the key, the key, u8 kind and
+ * form, u64 count, the items (numbers, or u32 length and bytes). The form is
+ * the upper half of its byte: of numbers, size and sign. */
 #include "engine/load/meta.h"
 
 #include <stdlib.h>
@@ -41,16 +41,33 @@ meta_free(struct meta *m)
     memset(m, 0, sizeof *m);
 }
 
-void
-meta_begin(struct meta *m, const char *key, size_t len, enum meta_kind kind,
-           uint64_t n)
+enum { UNSIGNED = 0x80 }; /* in the form; with it the size, 0 for 8 bytes */
+
+static void
+begin(struct meta *m, const char *key, size_t len, unsigned form, uint64_t n)
 {
-    unsigned char k = (unsigned char)kind;
+    unsigned char k = (unsigned char)form;
 
     put_u32(m, (uint32_t)len);
     put(m, key, len);
     put(m, &k, 1);
     put_u64(m, n);
+}
+
+void
+meta_begin(struct meta *m, const char *key, size_t len, enum meta_kind kind,
+           uint64_t n)
+{
+    begin(m, key, len, kind, n);
+}
+
+void
+meta_put_list(struct meta *m, const char *key, size_t len, enum meta_kind kind,
+              unsigned size, bool is_signed, uint64_t n, const void *items)
+{
+    begin(m, key, len,
+          kind | (size == 8 ? 0 : size << 4) | (is_signed ? 0u : UNSIGNED), n);
+    put(m, items, (size_t)n * size);
 }
 
 void
@@ -87,9 +104,17 @@ step(struct meta_list *l)
 bool
 meta_next_int(struct meta_list *l, int64_t *v)
 {
+    uint64_t u;
+    bool s = l->is_signed;
+
     if (l->kind != META_INT || !step(l))
         return false;
-    *v = (int64_t)rd_u64(&l->r);
+    switch (l->size) {
+    case 1: u = rd_u8(&l->r), *v = s ? (int8_t)u : (int64_t)u; break;
+    case 2: u = rd_u16(&l->r), *v = s ? (int16_t)u : (int64_t)u; break;
+    case 4: u = rd_u32(&l->r), *v = s ? (int32_t)u : (int64_t)u; break;
+    default: *v = (int64_t)rd_u64(&l->r);
+    }
     return rd_ok(&l->r);
 }
 
@@ -97,9 +122,17 @@ bool
 meta_next_real(struct meta_list *l, double *v)
 {
     uint64_t u;
+    uint32_t w;
+    float f;
 
     if (l->kind != META_REAL || !step(l))
         return false;
+    if (l->size == 4) {
+        w = rd_u32(&l->r);
+        memcpy(&f, &w, sizeof f);
+        *v = f;
+        return rd_ok(&l->r);
+    }
     u = rd_u64(&l->r);
     memcpy(v, &u, sizeof u);
     return rd_ok(&l->r);
@@ -124,7 +157,7 @@ skip_items(struct meta_list *l)
     size_t bytes;
 
     if (l->kind != META_TEXT)
-        return rd_mul((size_t)l->n, 8, &bytes) && rd_skip(&l->r, bytes);
+        return rd_mul((size_t)l->n, l->size, &bytes) && rd_skip(&l->r, bytes);
     while (l->n > 0)
         if (!meta_next_text(l, &s, &len))
             return false;
@@ -135,11 +168,16 @@ skip_items(struct meta_list *l)
 static bool
 next_head(struct meta_list *l, const char **key, size_t *len)
 {
+    unsigned form;
+
     if (rd_left(&l->r) == 0)
         return false;
     *len = rd_u32(&l->r);
     *key = (const char *)rd_bytes(&l->r, *len);
-    l->kind = (enum meta_kind)rd_u8(&l->r);
+    form = rd_u8(&l->r);
+    l->kind = (enum meta_kind)(form & 15);
+    l->size = form >> 4 & 7 ? form >> 4 & 7 : 8;
+    l->is_signed = !(form & UNSIGNED);
     l->n = rd_u64(&l->r);
     return *key && rd_ok(&l->r);
 }

@@ -22,6 +22,8 @@ struct meta {
 
 struct meta_list { /* a value being walked */
     enum meta_kind kind;
+    unsigned size;  /* bytes of a number */
+    bool is_signed; /* of whole numbers */
     uint64_t n; /* how many are left */
     struct rd r;
 };
@@ -33,6 +35,11 @@ void meta_begin(struct meta *m, const char *key, size_t len,
 void meta_put_int(struct meta *m, int64_t v);
 void meta_put_real(struct meta *m, double v);
 void meta_put_text(struct meta *m, const void *s, size_t len);
+/* A whole list of n numbers as they lie in the file, little-endian: whole
+ * ones of 1, 2, 4 or 8 bytes, reals of 4 or 8. It takes no more room here. */
+void meta_put_list(struct meta *m, const char *key, size_t len,
+                   enum meta_kind kind, unsigned size, bool is_signed,
+                   uint64_t n, const void *items);
 
 /* Finds a value; false when there is none of this key and kind. */
 bool meta_find(const struct meta *m, const char *key, enum meta_kind kind,

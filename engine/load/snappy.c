@@ -7,8 +7,6 @@
 #include "engine/base/rd.h"
 #include "engine/load/tf.h"
 
-#define UNPACKED_MAX (64u << 20)
-
 /* Length of a literal or copy and, for copies, how far back; from its tag. */
 static void
 read_tag(struct rd *r, size_t *len, size_t *back)
@@ -41,7 +39,8 @@ read_tag(struct rd *r, size_t *len, size_t *back)
 }
 
 bool
-snappy_unpack(const void *p, size_t len, char **out, size_t *out_len)
+snappy_unpack(const void *p, size_t len, size_t max, char **out,
+              size_t *out_len)
 {
     struct rd r;
     uint64_t size;
@@ -53,7 +52,7 @@ snappy_unpack(const void *p, size_t len, char **out, size_t *out_len)
     rd_init(&r, p, len);
     size = rd_varint(&r);
     /* A copy of 3 bytes makes 64: nothing can grow by more than 22 times. */
-    if (!rd_ok(&r) || size > UNPACKED_MAX || size > 22 * (uint64_t)len + 64)
+    if (!rd_ok(&r) || size > max || size > 22 * (uint64_t)len + 64)
         return false;
     o = xmalloc((size_t)size + 1);
     while (rd_left(&r) > 0) {

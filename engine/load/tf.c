@@ -19,6 +19,9 @@
 
 #define INDEX_MAX  (256u << 20)
 #define SHARDS_MAX 10000
+/* Packed blocks together, beyond the bytes of the file: names of the largest
+ * models come to a megabyte, and a hostile file shall not cost more. */
+#define UNPACKED_MAX (16u << 20)
 
 struct index {
     const char *name;
@@ -28,8 +31,10 @@ struct index {
     struct tensor_table *table;
     uint32_t file;
     uint32_t n_shards;
-    bool header; /* seen */
-    char *last;  /* the variable before, to see that names are in order */
+    uint64_t next;   /* where the block before ended */
+    size_t unpacked; /* bytes that packed blocks came to so far */
+    bool header;     /* seen */
+    char *last;      /* the variable before, to see that names are in order */
     size_t last_len;
     bool any;
 };
@@ -86,8 +91,10 @@ read_block(struct index *x, struct handle h, const char **p, size_t *len,
         return true;
     if (type != 1)
         return refuse(x, "a block packed in a way that is not known");
-    if (!snappy_unpack(*p, n, own, len))
-        return refuse(x, "a block whose packing is damaged");
+    if (!snappy_unpack(*p, n, x->len + UNPACKED_MAX - x->unpacked, own, len))
+        return refuse(x, "a block whose packing is damaged or hides more than "
+                         "any index has");
+    x->unpacked += *len;
     *p = *own;
     return true;
 }
@@ -372,8 +379,11 @@ on_data_block(struct index *x, const char *key, size_t key_len, const char *p,
     rd_init(&r, p, len);
     if (!read_handle(&r, &h))
         return refuse(x, "a damaged handle of a block");
+    if (h.offset < x->next) /* each block counts once */
+        return refuse(x, "blocks that are not in order, or one twice");
     if (!read_block(x, h, &b, &n, &own))
         return false;
+    x->next = h.offset + h.size + 5;
     ok = walk_block(x, b, n, on_variable);
     free(own);
     return ok;

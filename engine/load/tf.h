@@ -15,7 +15,8 @@ bool tf_index_read(int fd, uint32_t file, const char *name,
  * the number `file` + 1 + k, and meta gets their count as "tf.files". */
 foreign_reader tf_read;
 
-/* *out given (free). false: not Snappy, or damaged. */
-bool snappy_unpack(const void *p, size_t len, char **out, size_t *out_len);
+/* *out given (free). false: not Snappy, damaged, or longer than max. */
+bool snappy_unpack(const void *p, size_t len, size_t max, char **out,
+                   size_t *out_len);
 
 #endif
