@@ -21,8 +21,9 @@
 #include "engine/kernels/kernels.h"
 #include "engine/kernels/tiled.h"
 
-#define FEW         8     /* tokens that int8 and int4 take at a time */
-#define GROUP_ROWS  64    /* rows whose products wait in a thread's own part */
+#define FEW         8  /* queries; from here on they are taken side by side */
+#define INT_TOKENS  32 /* of int8, int4 at a time: they stay in the L2 cache */
+#define GROUP_ROWS  64 /* rows whose products wait in a thread's own part */
 #define CHUNK_BYTES 65536 /* weights of a chunk, at least */
 #define CHUNKS_MAX  1024
 #define BLAS_TOKENS 32 /* from here on unpacking the weights pays */
@@ -41,7 +42,7 @@ struct ops {
     /* The same tokens as int8, for weights in tiles. */
     signed char *q; /* [T][n_blocks][32] */
     float *scale;   /* [T][n_blocks] */
-    int *sum;       /* [T][n_blocks] */
+    int *minus;     /* [T][n_blocks] */
     size_t n_q;     /* blocks in them */
 };
 
@@ -91,7 +92,7 @@ ops_new(const struct ops_limits *lim, struct err *err)
     o->n_panels = (size_t)lim->T * (size_t)lim->n_in;
     /* Scores, packed queries, output tile, sums. */
     attention = ((size_t)lim->P + 2 * (size_t)lim->d + 1) * panel;
-    products = (size_t)max_size((size_t)lim->T, FEW) * GROUP_ROWS;
+    products = max_size((size_t)lim->T, INT_TOKENS) * GROUP_ROWS;
     if (use_blas(o))
         products = max_size(products, BLAS_ROWS * (size_t)lim->n_in);
     o->n_part = up_to(max_size(attention, products), 64);
@@ -107,8 +108,8 @@ ops_new(const struct ops_limits *lim, struct err *err)
     if (o->q)
         o->scale = mem_big(o->n_q, sizeof(float), "working memory", err);
     if (o->scale)
-        o->sum = mem_big(o->n_q, sizeof(int), "working memory", err);
-    if (!o->sum) {
+        o->minus = mem_big(o->n_q, sizeof(int), "working memory", err);
+    if (!o->minus) {
         ops_free(o);
         return NULL;
     }
@@ -125,7 +126,7 @@ ops_free(struct ops *o)
     mem_big_free(o->part);
     mem_big_free(o->q);
     mem_big_free(o->scale);
-    mem_big_free(o->sum);
+    mem_big_free(o->minus);
     free(o);
 }
 
@@ -384,7 +385,8 @@ quantize_token(void *ud, int t, int thread)
     size_t at = (size_t)t * nb;
 
     o->k->tiled->quantize(j->x + (size_t)t * K, (int)K,
-                          o->q + at * MATRIX_BLOCK, o->scale + at, o->sum + at);
+                          o->q + at * MATRIX_BLOCK, o->scale + at,
+                          o->minus + at);
 }
 
 static void
@@ -401,8 +403,8 @@ tiled_chunk(void *ud, int chunk, int thread)
         int n_tiles = (n + MATRIX_TILE - 1) / MATRIX_TILE;
         size_t ldv = (size_t)n_tiles * MATRIX_TILE;
 
-        for (int t = 0; t < j->T; t += FEW) {
-            int T = j->T - t < FEW ? j->T - t : FEW;
+        for (int t = 0; t < j->T; t += INT_TOKENS) {
+            int T = j->T - t < INT_TOKENS ? j->T - t : INT_TOKENS;
 
             j->o->k->tiled->rows[w->type]((const char *)w->data +
                                               (size_t)(i / MATRIX_TILE) * bytes,
@@ -421,7 +423,7 @@ linear_tiled(struct linear_job *j)
     j->tokens = (struct tokens){
         .q = j->o->q,
         .scale = j->o->scale,
-        .sum = j->o->sum,
+        .minus = j->o->minus,
         .n_blocks = up_to((size_t)w->n_in, MATRIX_BLOCK) / MATRIX_BLOCK,
     };
     run(j->o, j->T, (size_t)j->T * (size_t)w->n_in, quantize_token, j);

@@ -190,7 +190,7 @@ extreme_weights(void **state)
 struct blocks {
     signed char *q;
     float *scale;
-    int *sum;
+    int *minus;
     size_t n;
 };
 
@@ -204,10 +204,10 @@ make_blocks(const struct tiled_kernels *k, const float *x, int T, int K)
     n = b.n * (size_t)T;
     b.q = (signed char *)guarded(32 * n);
     b.scale = (float *)(void *)guarded(4 * n);
-    b.sum = (int *)(void *)guarded(4 * n);
+    b.minus = (int *)(void *)guarded(4 * n);
     for (int t = 0; t < T; t++)
         k->quantize(x + (size_t)t * (size_t)K, K, b.q + (size_t)t * b.n * 32,
-                    b.scale + (size_t)t * b.n, b.sum + (size_t)t * b.n);
+                    b.scale + (size_t)t * b.n, b.minus + (size_t)t * b.n);
     return b;
 }
 
@@ -216,7 +216,7 @@ free_blocks(struct blocks *b, int T)
 {
     guarded_free(b->q, 32 * b->n * (size_t)T);
     guarded_free(b->scale, 4 * b->n * (size_t)T);
-    guarded_free(b->sum, 4 * b->n * (size_t)T);
+    guarded_free(b->minus, 4 * b->n * (size_t)T);
 }
 
 /* The same bits on every level, and near what they stand for. */
@@ -248,7 +248,7 @@ tokens_become_int8(void **state)
 
                 assert_memory_equal(got.q, want.q, 32 * n);
                 assert_memory_equal(got.scale, want.scale, 4 * n);
-                assert_memory_equal(got.sum, want.sum, 4 * n);
+                assert_memory_equal(got.minus, want.minus, 4 * n);
                 free_blocks(&got, T);
             }
             free_blocks(&want, T);
@@ -279,7 +279,7 @@ multiply(const struct product *p, const struct tiled_kernels *k, int step)
     struct tokens x = {
         b.q,
         b.scale,
-        b.sum,
+        b.minus,
         b.n,
     };
 

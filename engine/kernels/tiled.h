@@ -14,7 +14,7 @@
 struct tokens {
     const signed char *q; /* [T][n_blocks][32] */
     const float *scale;   /* [T][n_blocks] */
-    const int *sum;       /* [T][n_blocks]: of q */
+    const int *minus;     /* [T][n_blocks]: -8 * the sum of q */
     size_t n_blocks;      /* K / 32, rounded up */
 };
 
@@ -24,7 +24,7 @@ struct tiled_kernels {
      * below 1e-30 is none. A block with NaN or infinity gets a scale that is
      * NaN, so that it shows. */
     void (*quantize)(const float *x, int K, signed char *q, float *scale,
-                     int *sum);
+                     int *minus);
     /* y[t][i] for the 16 n_tiles rows from the tile at w on and the tokens
      * t0 .. t0+T-1; y's first row belongs to t0. */
     void (*rows[WT_COUNT])(const void *w, int n_tiles, int K,

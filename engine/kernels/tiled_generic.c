@@ -3,32 +3,33 @@
 #include "engine/kernels/tiled.h"
 
 #define VW     4
+#define TILES  1
 #define TOKENS 1
 #define LEVEL  tiled_generic
 #include "engine/kernels/vectors.h"
 
-INLINE void
-sums_int8(const unsigned char *w, const signed char *q, size_t ldq,
-          const int *sum, size_t lds, int t, vi v[][16 / VW])
-{
-    for (int i = 0; i < 16; i++) {
-        int s = -128 * sum[0];
+struct block {
+    const unsigned char *w;
+};
 
-        for (int k = 0; k < 32; k++)
-            s += (int)w[k / 4 * 64 + 4 * i + k % 4] * (int)q[k];
-        v[0][i / VW][i % VW] = s;
-    }
+INLINE void
+open_block(int bits, const unsigned char *w, struct block *b)
+{
+    b->w = w;
 }
 
 INLINE void
-sums_int4(const unsigned char *w, const signed char *q, size_t ldq,
-          const int *sum, size_t lds, int t, vi v[][16 / VW])
+sums(int bits, const struct block b[], int tiles, const signed char *q,
+     int minus, vi v[][16 / VW])
 {
     for (int i = 0; i < 16; i++) {
-        int s = -8 * sum[0];
+        const unsigned char *w = b->w + 4 * i;
+        int s = bits == 8 ? 16 * minus : minus;
 
-        for (int k = 0; k < 16; k++) {
-            unsigned both = w[k / 4 * 64 + 4 * i + k % 4];
+        for (int k = 0; bits == 8 && k < 32; k++)
+            s += (int)w[k / 4 * 64 + k % 4] * (int)q[k];
+        for (int k = 0; bits == 4 && k < 16; k++) {
+            unsigned both = w[k / 4 * 64 + k % 4];
 
             s += (int)(both & 15) * (int)q[k];
             s += (int)(both >> 4) * (int)q[k + 16];
