@@ -633,8 +633,8 @@ model_write(const char *from, const char *to,
 
 /* --- random weights --- */
 
-bool
-model_shape_find(const char *name, struct model_shape *s)
+static bool
+find_shape(const char *name, struct model_shape *s)
 {
     static const struct {
         const char *name;
@@ -660,6 +660,16 @@ model_shape_find(const char *name, struct model_shape *s)
     s->F = 4 * s->D;
     return s->L > 0 && s->L <= 1000 && s->D > 0 && s->D <= 65536 && s->H > 0 &&
            s->D % s->H == 0 && s->V >= 300 && s->V <= VOCAB_MAX_TOKENS;
+}
+
+bool
+model_shape_find(const char *name, struct model_shape *s, struct err *err)
+{
+    return find_shape(name, s) ||
+           err_set(err, ERR_USAGE,
+                   "there is no shape %.40s: take small, medium, large, xl, "
+                   "box or LAYERSxWIDTHxHEADSxTOKENS such as 12x768x12x50257",
+                   name);
 }
 
 static void

@@ -22,9 +22,9 @@ struct model_shape {
     int V, P, D, L, H, F;
 };
 /* "small", "medium", "large", "xl" (GPT-2's), "box", or LxDxHxV such as
- * "12x768x12x50257" (1024 positions, F = 4 D). false: no such shape, or no
- * sizes a network can have (H divides D, D <= 65536, V >= 300). */
-bool model_shape_find(const char *name, struct model_shape *s);
+ * "12x768x12x50257" (1024 positions, F = 4 D). ERR_USAGE: no such shape, or
+ * no sizes a network can have (H divides D, D <= 65536, V >= 300). */
+bool model_shape_find(const char *name, struct model_shape *s, struct err *err);
 
 struct model_write_options {
     const char *type;  /* f32 f16 bf16 q8_0 q4_0, or int8 int4 for the last

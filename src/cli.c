@@ -86,6 +86,10 @@ const struct command_row cli_command_rows[] = {
       N_("MODEL FILE.gguf [--type f32|f16|bf16|q8_0|q4_0] [--force]"),
       N_("the model as one GGUF file, for this program or for llama.cpp "
          "(which puts WordPiece's separator behind a prompt)") },
+    { "bench", cli_bench,
+      N_("[MODEL | --shape small|medium|xl|LxDxHxV] [--type LIST] "
+         "[--threads LIST] [--rounds N] [--only LIST] [--fast] [--json]"),
+      N_("how fast a model runs here, as shares of what the memory gives") },
     { "models", cli_models, N_("[--json]"),
       N_("the models that are here, and what is wrong with a broken one") },
     { "get", cli_get, N_("[NAME | OWNER/NAME] [--yes] [--as FOLDER]"),

@@ -110,14 +110,9 @@ convert(struct convert *c, struct err *err)
     char *path;
     bool ok;
 
-    if (c->shape && !model_shape_find(c->shape, &shape))
-        return err_set(err, ERR_USAGE,
-                       "there is no shape %.40s: take small, medium, large, "
-                       "xl, box or LAYERSxWIDTHxHEADSxTOKENS such as "
-                       "12x768x12x50257",
-                       c->shape);
     if (c->shape)
-        return model_write_random(&shape, c->out, &c->opt, err);
+        return model_shape_find(c->shape, &shape, err) &&
+               model_write_random(&shape, c->out, &c->opt, err);
     path = paths_find_model(c->model);
     ok = model_write(path, c->out, &c->opt, err);
     free(path);

@@ -18,6 +18,9 @@ int cli_check(int argc, char **argv);
 /* convert MODEL FILE [--type TYPE] [--vocab DIR] [--force] (cli_convert.c) */
 int cli_convert(int argc, char **argv);
 
+/* bench [MODEL | --shape SHAPE] [--json] ... (cli_bench.c) */
+int cli_bench(int argc, char **argv);
+
 /* get [NAME] [--yes] [--as FOLDER]: downloads a model (get.c) */
 int cli_get(int argc, char **argv);
 /* models [--json]: those that are there (models.c) */

@@ -628,6 +628,40 @@ a_full_disk_is_told(void **state)
     }
 }
 
+/* --- engineers --- */
+
+static void
+a_model_is_converted_and_measured(void **state)
+{
+    struct result r = run("convert|--shape|2x64x4x300|$D/m.gguf|--type|q4_0");
+    json_t *told;
+
+    assert_status(&r, 0);
+    assert_int_equal(r.n_out, 0);
+    done(&r);
+    r = run("convert|$D/m.gguf|$D/m.gguf");
+    assert_status(&r, 2);
+    assert_non_null(strstr(r.err, "--force"));
+    done(&r);
+    r = run("bench|$D/m.gguf|--type|int4|--threads|1|--rounds|1|--json");
+    assert_status(&r, 0);
+    told = json_loads(r.out, 0, NULL);
+    assert_string_equal(json_string_value(json_object_get(told, "type")),
+                        "int4");
+    assert_true(json_number_value(json_array_get(
+                    json_object_get(told, "decode"), 0)) > 0);
+    assert_true(json_number_value(json_array_get(
+                    json_object_get(told, "late_share"), 0)) > 0);
+    assert_true(json_integer_value(json_object_get(told, "peak_bytes")) >
+                json_integer_value(json_object_get(told, "weight_bytes")));
+    json_decref(told);
+    done(&r);
+    r = run("bench|--shape|2x64x5x300");
+    assert_status(&r, 2);
+    assert_non_null(strstr(r.err, "there is no shape"));
+    done(&r);
+}
+
 /* --- stories --- */
 
 /* A story of one writer's step; NAME.jl in the folder. */
@@ -787,6 +821,7 @@ main(void)
         TEST(a_closed_pipe_is_quiet),
         TEST(an_interrupt_leaves_what_was_written),
         TEST(a_full_disk_is_told),
+        TEST(a_model_is_converted_and_measured),
         TEST(a_story_comes_out_again),
         TEST(a_torn_story_is_exported_and_told),
         TEST(a_name_means_a_story),

@@ -153,7 +153,7 @@ write_shape(const char *to, const char *type)
     struct model_shape s;
     struct err err = { 0 };
 
-    assert_true(model_shape_find("2x64x4x300", &s));
+    assert_true(model_shape_find("2x64x4x300", &s, NULL));
     if (!model_write_random(&s, to, &opt, &err))
         fail_msg("%s", err.msg);
 }
@@ -454,7 +454,7 @@ a_cancelled_file_is_gone(void **state)
     struct err err = { 0 };
     struct model_shape s;
 
-    assert_true(model_shape_find("2x64x4x300", &s));
+    assert_true(model_shape_find("2x64x4x300", &s, NULL));
     assert_false(model_write_random(&s, at("m.gguf"), &opt, &err));
     assert_int_equal(err.kind, ERR_CANCELLED);
     assert_int_equal(files_left(), 0);
@@ -469,7 +469,7 @@ a_failed_write_leaves_nothing(void **state)
     int status;
     pid_t pid;
 
-    assert_true(model_shape_find("2x64x4x300", &s));
+    assert_true(model_shape_find("2x64x4x300", &s, NULL));
     pid = fork();
     if (pid == 0) {
         struct rlimit lim = { 100000, 100000 };
@@ -491,14 +491,14 @@ shapes(void **state)
 {
     struct model_shape s;
 
-    assert_true(model_shape_find("xl", &s));
+    assert_true(model_shape_find("xl", &s, NULL));
     assert_int_equal(s.D, 1600);
-    assert_true(model_shape_find("12x768x12x50257", &s));
+    assert_true(model_shape_find("12x768x12x50257", &s, NULL));
     assert_int_equal(s.F, 3072);
-    assert_false(model_shape_find("12x768x11x50257", &s));
-    assert_false(model_shape_find("12x768x12x50257x", &s));
-    assert_false(model_shape_find("12x768x12x20", &s));
-    assert_false(model_shape_find("huge", &s));
+    assert_false(model_shape_find("12x768x11x50257", &s, NULL));
+    assert_false(model_shape_find("12x768x12x50257x", &s, NULL));
+    assert_false(model_shape_find("12x768x12x20", &s, NULL));
+    assert_false(model_shape_find("huge", &s, NULL));
 }
 
 int
