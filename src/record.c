@@ -226,6 +226,8 @@ put_run(struct writer *w, const struct story_op *op)
         put_int(w, "w", (uint64_t)op->w);
     if (op->cont)
         json_object_set_new(w->o, "cont", json_true());
+    if (op->aside)
+        json_object_set_new(w->o, "aside", json_true());
 }
 
 static void
@@ -562,6 +564,7 @@ get_members(struct record *r, const struct knobs *now)
                get_text(r);
     case OP_RUN:
         op->cont = json_is_true(json_object_get(o, "cont"));
+        op->aside = json_is_true(json_object_get(o, "aside"));
         return get_int(o, "p", RECORD_N_MAX, &op->p) &&
                get_size(o, "at", &op->at) && get_size(o, "win", &op->win) &&
                get_u32(o, "m", &op->m) && get_u32(o, "k", &op->k) &&

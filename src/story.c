@@ -6,8 +6,8 @@
  * a fault they are mended (mend_*), since a damaged file must still give all
  * the text that is left in it.
  *
- * Invariants: at most one node is open, and that is the head; a node never
- * changes once it has a child; numbers only grow.
+ * Invariants: of the nodes that are open one at most is the head, all others
+ * are runs aside; a node never changes once it has a child; numbers only grow.
  */
 #include "src/story.h"
 
@@ -65,6 +65,7 @@ story_free(struct story *s)
         model_clear(&s->models[i]);
     text_store_free(s->store);
     free(s->nodes);
+    free(s->aside);
     free(s->models);
     free(s->watch);
     free(s->title);
@@ -152,10 +153,18 @@ check_edit(struct story *s, const struct story_op *op, struct err *err)
     return true;
 }
 
+/* The open step of this number; NULL: it is closed, or there is none. */
+static struct snode *
+open_step(const struct story *s, uint64_t n)
+{
+    struct snode *x = snode_find(s, n);
+    return x && x->open ? x : NULL;
+}
+
 static bool
 check_open(struct story *s, const struct story_op *op, struct err *err)
 {
-    if (!s->open || s->open->n != op->of)
+    if (!open_step(s, op->of))
         return misfit(err, op, _("this step is closed"));
     return true;
 }
@@ -165,9 +174,10 @@ check_add(struct story *s, const struct story_op *op, struct err *err)
 {
     if (!check_open(s, op, err))
         return false;
-    if (s->open->run)
+    const struct snode *x = open_step(s, op->of);
+    if (x->run)
         return misfit(err, op, _("the model writes this step"));
-    return check_range(op, s->open->text, err);
+    return check_range(op, x->text, err);
 }
 
 static bool
@@ -193,7 +203,7 @@ check_tok(struct story *s, const struct story_op *op, struct err *err)
 {
     if (!check_open(s, op, err))
         return false;
-    if (!s->open->run)
+    if (!open_step(s, op->of)->run)
         return misfit(err, op, _("the writer writes this step"));
     if (!op->n_tok || op->len > STORY_TEXT_MAX || !lengths_fit(op))
         return misfit(err, op, _("tokens that do not fit their text"));
@@ -224,7 +234,8 @@ check_win(struct story *s, const struct story_op *op, struct err *err)
 {
     if (!check_open(s, op, err))
         return false;
-    if (!s->open->run || op->at > s->open->len)
+    const struct snode *x = open_step(s, op->of);
+    if (!x->run || op->at > x->len)
         return misfit(err, op, _("a change outside of the text"));
     return true;
 }
@@ -256,13 +267,39 @@ check_model(struct story *s, const struct story_op *op, struct err *err)
 
 /* --- carrying it out --- */
 
+static void
+close_step(struct story *s, struct snode *x)
+{
+    size_t i = 0;
+    x->open = false;
+    if (s->open == x) {
+        s->open = NULL;
+        return;
+    }
+    while (i < s->n_aside && s->aside[i] != x)
+        i++;
+    if (i < s->n_aside)
+        memmove(s->aside + i, s->aside + i + 1,
+                (--s->n_aside - i) * sizeof(struct snode *));
+}
+
 void
 story_close_open(struct story *s)
 {
-    if (s->open) {
-        s->open->open = false;
-        s->open = NULL;
-    }
+    if (s->open)
+        close_step(s, s->open);
+    while (s->n_aside)
+        close_step(s, s->aside[s->n_aside - 1]);
+}
+
+static struct snode *
+add_open(struct story *s, struct snode *p, const struct story_op *op)
+{
+    struct snode *x = snode_add(s, p, op->n);
+    x->w = op->w;
+    x->one.at = op->at;
+    x->open = true;
+    return x;
 }
 
 /* A new open node under p where the writer now stands. */
@@ -272,12 +309,20 @@ open_node(struct story *s, struct snode *p, const struct story_op *op,
 {
     story_close_open(s);
     *ch = change_between(s->head, p);
-    struct snode *x = snode_add(s, p, op->n);
-    x->w = op->w;
-    x->one.at = op->at;
-    x->open = true;
-    s->open = x;
-    return x;
+    s->open = add_open(s, p, op);
+    return s->open;
+}
+
+/* A new open node under p; the writer stays where he stands. */
+static struct snode *
+open_aside(struct story *s, struct snode *p, const struct story_op *op)
+{
+    if (p->open)
+        close_step(s, p);
+    s->aside =
+        mem_grow(s->aside, &s->cap_aside, s->n_aside + 1, sizeof *s->aside);
+    s->aside[s->n_aside++] = add_open(s, p, op);
+    return s->aside[s->n_aside - 1];
 }
 
 static void
@@ -310,7 +355,8 @@ static void
 do_run(struct story *s, struct story_op *op)
 {
     struct snode *p = snode_find(s, op->p);
-    struct snode *x = open_node(s, p, op, &op->change);
+    struct snode *x =
+        op->aside ? open_aside(s, p, op) : open_node(s, p, op, &op->change);
     x->who = TEXT_MODEL;
     x->win = op->win < op->at ? op->win : op->at;
     x->run = xcalloc(1, sizeof *x->run);
@@ -322,10 +368,12 @@ do_run(struct story *s, struct story_op *op)
                                  .i0 = op->i0,
                                  .win0 = op->win,
                                  .pen = op->at,
-                                 .cont = op->cont };
+                                 .cont = op->cont,
+                                 .aside = op->aside };
     if (op->run > s->runs)
         s->runs = op->run;
-    story_set_head(s, x);
+    if (!op->aside)
+        story_set_head(s, x);
 }
 
 /* Adds the op's tokens to those that wait for their character; gives how many
@@ -352,10 +400,12 @@ tokens_ready(struct run_info *r, const struct story_op *op)
 static void
 do_tok(struct story *s, struct story_op *op)
 {
-    struct run_info *r = s->open->run;
+    struct snode *x = open_step(s, op->of);
+    struct run_info *r = x->run;
     size_t ready = tokens_ready(r, op);
     op->at = r->pen;
-    op->change = (struct op_change){ r->pen, 0, op->len };
+    if (x == s->head)
+        op->change = (struct op_change){ r->pen, 0, op->len };
     r->n_tok += (uint32_t)op->n_tok;
     r->pen += op->len;
     if (!op->len)
@@ -367,7 +417,7 @@ do_tok(struct story *s, struct story_op *op)
                         .n_tok = (uint32_t)ready };
     r->n_wait -= ready;
     memmove(r->wait, r->wait + ready, r->n_wait * sizeof *r->wait);
-    snode_alter(s, s->open, &c);
+    snode_alter(s, x, &c);
 }
 
 static void
@@ -416,25 +466,32 @@ do_knob(struct story *s, struct story_op *op)
 static void
 do_win(struct story *s, struct story_op *op)
 {
-    s->open->win = op->at;
-    s->open->run->win_moved = true;
+    struct snode *x = open_step(s, op->of);
+    x->win = op->at;
+    x->run->win_moved = true;
 }
 
 static void
 do_end(struct story *s, struct story_op *op)
 {
-    if (s->open->run)
-        s->open->run->why = op->why;
-    story_close_open(s);
+    struct snode *x = open_step(s, op->of);
+    if (x->run)
+        x->run->why = op->why;
+    close_step(s, x);
 }
 
 static void
 do_head(struct story *s, struct story_op *op)
 {
     struct snode *to = snode_find(s, op->to);
+    bool grows = to->open && to != s->open;
     story_close_open(s);
     op->change = change_between(s->head, to);
     story_set_head(s, to);
+    if (grows) { /* a run aside goes on where the writer now stands */
+        to->open = true;
+        s->open = to;
+    }
 }
 
 static void
@@ -549,8 +606,9 @@ mend_range(struct story_op *op, const struct text *t, bool lost)
 }
 
 /* The step of an `add` or `tok` whose own record is lost: an empty node in
- * its name, where the writer stands. */
-static void
+ * its name, where the writer stands; beside him while others grow there.
+ * Returns its number. */
+static uint64_t
 mend_open(struct story *s, const struct story_op *op, bool run)
 {
     uint64_t name = op->of;
@@ -558,19 +616,22 @@ mend_open(struct story *s, const struct story_op *op, bool run)
         name = op->n;
     struct story_op open = { .type = run ? OP_RUN : OP_EDIT,
                              .n = name,
-                             .p = s->head->n };
+                             .p = s->head->n,
+                             .aside = run && s->n_aside > 0 };
     open.at = run ? s->head->len : op->at;
     open.win = s->head->win;
     mend_range(&open, s->head->text, true);
     ops[open.type].carry_out(s, &open);
-    s->head->orphan = true;
+    snode_find(s, name)->orphan = true;
+    return name;
 }
 
-/* Is op's step the one that is open, and of its kind? */
+/* Is op's step open, and of its kind? */
 static bool
 is_open(const struct story *s, const struct story_op *op, bool run)
 {
-    return s->open && s->open->n == op->of && !s->open->run == !run;
+    const struct snode *x = open_step(s, op->of);
+    return x && !x->run == !run;
 }
 
 /* Makes a record fit; false when it can have no effect. */
@@ -590,23 +651,26 @@ mend(struct story *s, struct story_op *op, bool *orphan)
         return true;
     case OP_ADD:
         if (!is_open(s, op, false))
-            mend_open(s, op, false);
-        op->of = s->open->n;
+            op->of = mend_open(s, op, false);
         mend_range(op, s->open->text, s->open->orphan);
         return true;
     case OP_TOK:
         if (!op->n_tok && !op->len)
             return false;
         if (!is_open(s, op, true))
-            mend_open(s, op, true);
-        op->of = s->open->n;
+            op->of = mend_open(s, op, true);
         if (!lengths_fit(op))
             op->tok_len = NULL;
         return true;
-    case OP_WIN: return is_open(s, op, true) && op->at <= s->open->len;
-    case OP_END: return s->open && s->open->n == op->of;
+    case OP_WIN:
+        return is_open(s, op, true) && op->at <= open_step(s, op->of)->len;
+    case OP_END: return open_step(s, op->of) != NULL;
     case OP_MODEL: return check_model(s, op, NULL);
-    case OP_HEAD: story_close_open(s); return snode_find(s, op->to) != NULL;
+    case OP_HEAD:
+        if (snode_find(s, op->to))
+            return true;
+        story_close_open(s);
+        return false;
     case OP_KNOBS:
     case OP_KNOB: return op->set != NULL;
     case OP_TITLE: return true;
@@ -623,6 +687,6 @@ story_replay(struct story *s, struct story_op *op)
         return false;
     ops[op->type].carry_out(s, op);
     if (orphan)
-        s->head->orphan = true;
+        snode_find(s, op->n)->orphan = true;
     return true;
 }

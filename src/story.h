@@ -58,6 +58,7 @@ struct story_op {
     uint32_t run, br, i0;
     size_t win;
     bool cont;
+    bool aside;        /* the writer stays where he stands */
     /* tok */
     const struct op_token *tok;
     const uint32_t *tok_len; /* bytes each token completed; sums to len */
@@ -114,8 +115,11 @@ size_t story_siblings(const struct story *s, uint64_t node, uint64_t *out,
                       size_t cap, size_t *self);
 uint64_t story_undo_target(const struct story *s); /* parent of head, or head */
 uint64_t story_redo_target(const struct story *s); /* child, or head */
-/* The step that is open (growing), 0 when none. */
+/* The step that is open (growing) where the writer stands, 0 when none. Runs
+ * opened aside grow beside it. */
 uint64_t story_open_node(const struct story *s);
+/* How many versions follow a node directly. */
+size_t story_children(const struct story *s, uint64_t node);
 const char *story_title(const struct story *s);
 uint64_t story_next_n(const struct story *s);
 /* Runs counted so far: the next run's number is this + 1. */
@@ -152,7 +156,9 @@ size_t story_shift(const struct story_op *op, size_t pos, bool stick_left);
 /* Applies one op to the story and tells every watcher. The op gets its number
  * (n), and the next free one where m (model) or k (knobs) is 0. A text longer
  * than STORY_TEXT_MAX becomes an edit and as many adds as it takes, all told
- * one by one; n is the first one's. An edit, run or head closes the open step.
+ * one by one; n is the first one's. An edit, run or head closes every open
+ * step, but for the one that the head moves to. A run opened aside leaves the
+ * head where it is, grows beside others and closes its parent alone.
  * false (err) when it does not fit the story: nothing changed. */
 #define STORY_TEXT_MAX 131072 /* bytes: a record stays under 1 MiB */
 bool story_apply(struct story *s, struct story_op *op, struct err *err);

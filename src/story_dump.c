@@ -2,7 +2,9 @@
  *
  * A node's changes were made by at least as many records as it has changes, so
  * the numbers between it and the next node suffice; what is left over is given
- * up by a `note` with "upto".
+ * up by a `note` with "upto". Runs that grew side by side have their nodes'
+ * numbers in a row: what they brought waits for the next numbers that are free,
+ * and these suffice by the same count.
  */
 #include "src/story_dump.h"
 
@@ -18,7 +20,10 @@
 struct dump {
     struct story *s;
     struct bytes *out;
-    uint64_t n; /* next number */
+    uint64_t n;                /* next number */
+    const struct snode **wait; /* runs aside that are not whole yet */
+    size_t n_wait, cap_wait, first;
+    uint32_t part; /* next one of the first of them */
 };
 
 static void
@@ -26,17 +31,6 @@ put(struct dump *d, struct story_op *op)
 {
     op->n = d->n++;
     record_write(op, d->out);
-}
-
-/* Gives up the numbers below n. */
-static void
-skip_to(struct dump *d, uint64_t n)
-{
-    if (d->n < n) {
-        struct story_op op = { .type = OP_NOTE, .to = n - 1 };
-        put(d, &op);
-        d->n = n;
-    }
 }
 
 static void
@@ -94,11 +88,57 @@ put_tokens_of(struct dump *d, const struct snode *x, const struct change *c,
     free(len);
 }
 
+/* The records of a run behind the one that opens it, by number from 0; false:
+ * there are no more. */
+static bool
+put_run_part(struct dump *d, const struct snode *x, uint32_t i)
+{
+    const struct run_info *r = x->run;
+    const struct change none = { .s = "" };
+    uint32_t n_tok = x->n_changes ? x->n_changes : r->n_wait > 0;
+    struct story_op op = { .of = x->n };
+    if (i < n_tok) {
+        put_tokens_of(d, x, x->n_changes ? &x->changes[i] : &none,
+                      i + 1 == n_tok);
+        return true;
+    }
+    if (r->win_moved && i == n_tok) {
+        op.type = OP_WIN;
+        op.i = r->n_tok;
+        op.at = x->win;
+    } else if (r->why && i == n_tok + r->win_moved) {
+        op.type = OP_END;
+        op.why = r->why;
+    } else {
+        return false;
+    }
+    put(d, &op);
+    return true;
+}
+
+/* Fills the numbers below n with what waits, and gives up the rest. */
+static void
+skip_to(struct dump *d, uint64_t n)
+{
+    while (d->first < d->n_wait && d->n < n) {
+        if (put_run_part(d, d->wait[d->first], d->part)) {
+            d->part++;
+        } else {
+            d->first++;
+            d->part = 0;
+        }
+    }
+    if (d->n < n) {
+        struct story_op op = { .type = OP_NOTE, .to = n - 1 };
+        put(d, &op);
+        d->n = n;
+    }
+}
+
 static void
 put_run(struct dump *d, const struct snode *x)
 {
     const struct run_info *r = x->run;
-    const struct change none = { .s = "" };
     struct story_op op = { .type = OP_RUN,
                            .w = x->w,
                            .p = x->parent->n,
@@ -110,22 +150,17 @@ put_run(struct dump *d, const struct snode *x)
                            .br = r->br,
                            .i0 = r->i0,
                            .win = r->win0,
-                           .cont = r->cont };
+                           .cont = r->cont,
+                           .aside = r->aside };
     put(d, &op);
-    for (uint32_t i = 0; i < x->n_changes; i++)
-        put_tokens_of(d, x, &x->changes[i], i + 1 == x->n_changes);
-    if (!x->n_changes && r->n_wait)
-        put_tokens_of(d, x, &none, true);
-    if (r->win_moved) {
-        op = (struct story_op){
-            .type = OP_WIN, .of = x->n, .i = r->n_tok, .at = x->win
-        };
-        put(d, &op);
+    if (r->aside) {
+        d->wait =
+            mem_grow(d->wait, &d->cap_wait, d->n_wait + 1, sizeof *d->wait);
+        d->wait[d->n_wait++] = x;
+        return;
     }
-    if (r->why) {
-        op = (struct story_op){ .type = OP_END, .of = x->n, .why = r->why };
-        put(d, &op);
-    }
+    for (uint32_t i = 0; put_run_part(d, x, i); i++)
+        ;
 }
 
 static void
@@ -157,7 +192,7 @@ put_model(struct dump *d, const struct story_model *m)
 void
 story_dump(struct story *s, struct bytes *out)
 {
-    struct dump d = { s, out, 1 };
+    struct dump d = { .s = s, .out = out, .n = 1 };
     size_t m = 0;
     for (size_t i = 1; i < s->n_nodes; i++) {
         while (m < s->n_models && s->models[m].n < s->nodes[i]->n)
@@ -167,8 +202,10 @@ story_dump(struct story *s, struct bytes *out)
     while (m < s->n_models)
         put_model(&d, &s->models[m++]);
     skip_to(&d, s->next_n);
+    free(d.wait);
     struct story_op op = { .type = OP_HEAD, .to = s->head->n };
-    if (!s->open) /* a head would close the open step */
+    /* A head would close the open step, unless that began aside. */
+    if (!s->open || (s->open->run && s->open->run->aside))
         put(&d, &op);
     op =
         (struct story_op){ .type = OP_KNOBS, .k = s->last_k, .set = &s->knobs };

@@ -362,6 +362,16 @@ story_open_node(const struct story *s)
     return s->open ? s->open->n : 0;
 }
 
+size_t
+story_children(const struct story *s, uint64_t node)
+{
+    const struct snode *x = snode_find(s, node);
+    size_t n = 0;
+    for (const struct snode *c = x ? x->first : NULL; c; c = c->next)
+        n++;
+    return n;
+}
+
 const char *
 story_title(const struct story *s)
 {

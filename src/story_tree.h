@@ -27,7 +27,7 @@ struct run_info {
     uint32_t model, k, run, br, i0, n_tok;
     size_t win0; /* as the run began */
     size_t pen;  /* where its next token goes */
-    bool cont, win_moved;
+    bool cont, aside, win_moved;
     enum gen_why why;
     struct text_token *wait; /* tokens of a character not yet whole */
     size_t n_wait, cap_wait;
@@ -67,6 +67,8 @@ struct story {
     size_t n_nodes, cap_nodes;
     struct snode *head;
     struct snode *open;   /* the growing step: NULL or head */
+    struct snode **aside; /* runs that grow beside the head */
+    size_t n_aside, cap_aside;
     struct snode *recent[STORY_RECENT];
     unsigned next_recent;
     uint64_t next_n;
@@ -104,7 +106,7 @@ size_t change_shift(const struct op_change *c, size_t pos, bool stick_left);
  * parent hangs where the writer stood, offsets are clamped. Tells no watcher.
  * false: the record can have no effect (kept in the file all the same). */
 bool story_replay(struct story *s, struct story_op *op);
-/* Closes the step that a killed program left open. */
+/* Closes every open step: those that a killed program left. */
 void story_close_open(struct story *s);
 size_t story_orphans(const struct story *s);
 /* From now on story_apply() refuses, saying why. */

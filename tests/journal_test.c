@@ -72,17 +72,23 @@ add(struct story *s, size_t at, const char *str)
 }
 
 static void
-tok(struct story *s, int id, const char *str)
+tok_of(struct story *s, uint64_t of, int id, const char *str)
 {
     struct op_token t[2] = { { id, -1.5f, -0.25f }, { id + 1, -2, -3 } };
     uint32_t len[2] = { 0, (uint32_t)strlen(str) };
     apply(s, (struct story_op){ .type = OP_TOK,
-                                .of = story_open_node(s),
+                                .of = of,
                                 .tok = t,
                                 .tok_len = len,
                                 .n_tok = 2,
                                 .s = str,
                                 .len = len[1] });
+}
+
+static void
+tok(struct story *s, int id, const char *str)
+{
+    tok_of(s, story_open_node(s), id, str);
 }
 
 static void
@@ -530,6 +536,33 @@ wild_records(void **state)
 
 /* --- the replayed tree is the live one --- */
 
+/* Runs beside the head: opened, growing, ended, or taken. */
+static void
+random_aside(struct story *s, const char *str)
+{
+    uint64_t r = story_next_n(s) - 1 - rnd(5);
+    struct node_info info;
+    if (r < story_next_n(s) && story_node(s, r, &info) && info.open &&
+        info.kind == NODE_RUN) {
+        switch (rnd(8)) {
+        case 0:
+            apply(s, (struct story_op){
+                         .type = OP_END, .of = r, .why = GEN_WHY_LENGTH });
+            return;
+        case 1: apply(s, (struct story_op){ .type = OP_HEAD, .to = r }); return;
+        default: tok_of(s, r, (int)rnd(20000), str); return;
+        }
+    }
+    struct story_op op = { .type = OP_RUN,
+                           .p = story_head(s),
+                           .at = text_len(story_text(s)),
+                           .seed = rng,
+                           .run = story_runs(s) + 1,
+                           .aside = true };
+    for (op.br = 0; op.br < 3; op.br++)
+        apply(s, op);
+}
+
 static void
 random_op(struct story *s)
 {
@@ -546,7 +579,13 @@ random_op(struct story *s)
         story_node(s, open, &info);
     size_t at = rnd((uint32_t)len + 1);
     struct err err;
-    switch (rnd(13)) {
+    switch (rnd(16)) {
+    case 13:
+    case 14:
+    case 15:
+        for (uint32_t k = rnd(6); k > 0; k--)
+            random_aside(s, str);
+        break;
     case 0:
     case 1:
         apply(s,
@@ -651,18 +690,21 @@ assert_same_node(const struct story *a, const struct story *b, uint64_t n)
 }
 
 struct spans {
-    size_t n;
+    uint64_t bytes;
     uint64_t sum;
 };
 
+/* The same for a text in few spans or in many. */
 static bool
 sum_span(void *ud, const struct text_span *sp)
 {
     struct spans *x = ud;
-    for (size_t i = 0; i < sp->n_tok; i++)
-        x->sum = (x->sum + (uint64_t)sp->tok[i].id * sp->at) * 31 +
-                 sp->tok[i].len + (uint64_t)(sp->tok[i].lp * -8);
-    x->sum = x->sum * 31 + sp->node + sp->who;
+    size_t at = sp->at;
+    for (size_t i = 0; i < sp->n_tok; at += sp->tok[i++].len)
+        x->sum = (x->sum + (uint64_t)sp->tok[i].id * at) * 31 + sp->tok[i].len +
+                 (uint64_t)(sp->tok[i].lp * -8);
+    for (size_t i = 0; i < sp->len; i++)
+        x->bytes += (sp->node * 31 + sp->who + 1) * (sp->at + i);
     return true;
 }
 
@@ -681,6 +723,7 @@ assert_same_story(const struct story *a, const struct story *b)
     text_spans(story_text(a), 0, (size_t)-1, sum_span, &x);
     text_spans(story_text(b), 0, (size_t)-1, sum_span, &y);
     assert_int_equal(x.sum, y.sum);
+    assert_int_equal(x.bytes, y.bytes);
 }
 
 static void

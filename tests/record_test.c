@@ -151,7 +151,8 @@ run_and_end(void **state)
                                .i0 = 20,
                                .win = 50,
                                .w = 9,
-                               .cont = i % 2 };
+                               .cont = i % 2,
+                               .aside = i > 1 };
         struct record r;
         there_and_back(&op, NULL, &r);
         assert_true(r.op.seed == seeds[i]);
@@ -165,6 +166,7 @@ run_and_end(void **state)
         assert_int_equal(r.op.win, 50);
         assert_int_equal(r.op.w, 9);
         assert_int_equal(r.op.cont, i % 2);
+        assert_int_equal(r.op.aside, i > 1);
         record_finish(&r);
     }
     for (int why = GEN_WHY_LENGTH; why < GEN_WHY_COUNT; why++) {

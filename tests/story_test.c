@@ -76,18 +76,36 @@ run(struct story *s, uint64_t p, size_t at, uint32_t m)
                                        .run = story_runs(s) + 1 });
 }
 
+static uint64_t
+run_aside(struct story *s, uint64_t p, size_t at, uint32_t br)
+{
+    return apply(s, (struct story_op){ .type = OP_RUN,
+                                       .p = p,
+                                       .at = at,
+                                       .seed = 1,
+                                       .run = 1,
+                                       .br = br,
+                                       .aside = true });
+}
+
 static void
-tok(struct story *s, int id, const char *str)
+tok_of(struct story *s, uint64_t of, int id, const char *str)
 {
     struct op_token t = { id, -1.5f, -0.5f };
     uint32_t len = (uint32_t)strlen(str);
     apply(s, (struct story_op){ .type = OP_TOK,
-                                .of = story_open_node(s),
+                                .of = of,
                                 .tok = &t,
                                 .tok_len = &len,
                                 .n_tok = 1,
                                 .s = str,
                                 .len = len });
+}
+
+static void
+tok(struct story *s, int id, const char *str)
+{
+    tok_of(s, story_open_node(s), id, str);
 }
 
 static void
@@ -394,6 +412,64 @@ compare_change(void *ud, const struct story_op *op)
     *old = now;
 }
 
+static void
+assert_node(const struct story *s, uint64_t node, const char *want, bool open)
+{
+    char *got = text_dup(story_node_text(s, node), 0, (size_t)-1);
+    struct node_info info;
+    assert_string_equal(got, want);
+    assert_true(story_node(s, node, &info));
+    assert_true(info.open == open);
+    free(got);
+}
+
+/* Three runs grow beside the writer; one of them becomes where he stands. */
+static void
+runs_aside(void **state)
+{
+    struct story *s = story_new();
+    uint64_t p = edit(s, 0, 0, "ab"), r[3];
+    for (uint32_t i = 0; i < 3; i++)
+        r[i] = run_aside(s, p, 1, i);
+    assert_int_equal(story_open_node(s), 0); /* p is closed */
+    assert_int_equal(story_children(s, p), 3);
+    for (int i = 0; i < 3; i++)
+        tok_of(s, r[i], i, "x");
+    tok_of(s, r[1], 7, "雪");
+    tok_of(s, r[0], 7, "y");
+    assert_text(s, "ab");
+    assert_true(story_head(s) == p);
+    apply(s, (struct story_op){
+                 .type = OP_END, .of = r[2], .why = GEN_WHY_LENGTH });
+    assert_true(refused(s, (struct story_op){ .type = OP_END, .of = r[2] }));
+    assert_node(s, r[0], "axyb", true);
+    assert_node(s, r[1], "ax雪b", true);
+    assert_node(s, r[2], "axb", false);
+    head(s, r[1]); /* it goes on; the other one cannot any more */
+    assert_true(story_open_node(s) == r[1]);
+    assert_node(s, r[0], "axyb", false);
+    tok_of(s, r[1], 8, "!");
+    assert_text(s, "ax雪!b");
+    head(s, p);
+    assert_text(s, "ab");
+    assert_int_equal(story_open_node(s), 0);
+    assert_true(story_redo_target(s) == r[1]);
+    story_free(s);
+}
+
+static void
+an_edit_closes_runs_aside(void **state)
+{
+    struct story *s = story_new();
+    uint64_t p = edit(s, 0, 0, "ab"), r = run_aside(s, p, 2, 0), q;
+    tok_of(s, r, 1, "c");
+    q = edit(s, 2, 0, "!");
+    assert_node(s, r, "abc", false);
+    assert_node(s, q, "ab!", true);
+    assert_text(s, "ab!");
+    story_free(s);
+}
+
 /* Random steps; every node's text is kept as a string and must come back,
  * whatever has been made since and however deep it lies. */
 static void
@@ -427,6 +503,17 @@ every_version_stays(void **state)
                 tok(s, 3, str);
             if (rnd(2))
                 end(s, GEN_WHY_USER);
+        } else if (what < 9) {
+            uint64_t r[2] = { run_aside(s, h, rnd((uint32_t)len + 1), 0),
+                              run_aside(s, h, rnd((uint32_t)len + 1), 1) };
+            for (uint32_t k = rnd(6); k > 0; k--)
+                tok_of(s, r[rnd(2)], 3, str);
+            for (int k = 0; k < 2; k++)
+                texts[r[k]] = text_dup(story_node_text(s, r[k]), 0, (size_t)-1);
+            if (rnd(2)) {
+                head(s, r[1]);
+                tok(s, 4, str);
+            }
         } else if (what < 14 && story_open_node(s)) {
             struct node_info info;
             story_node(s, story_open_node(s), &info);
@@ -466,6 +553,8 @@ main(void)
         cmocka_unit_test(window_moves_along),
         cmocka_unit_test(positions_shift),
         cmocka_unit_test(long_texts_are_parted),
+        cmocka_unit_test(runs_aside),
+        cmocka_unit_test(an_edit_closes_runs_aside),
         cmocka_unit_test(every_version_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
