@@ -113,7 +113,7 @@ turn_continue(struct turn *t, int64_t now, struct err *err)
     }
     turn_run_end(t, GEN_WHY_USER);
     r.run = story_runs(t->s) + 1;
-    turn_run_start(t, r, t->caret);
+    turn_run_start(t, &r, t->caret);
     return true;
 }
 
@@ -184,7 +184,7 @@ turn_retry(struct turn *t, int64_t now, struct err *err)
     r.begun = n.cont;
     go_to(t, n.parent);
     t->caret = n.at;
-    turn_run_start(t, r, n.at);
+    turn_run_start(t, &r, n.at);
     return true;
 }
 
@@ -511,8 +511,6 @@ turn_free(struct turn *t)
         turn_settle_knobs(t);
     turn_close_step(t);
     free(t->pending);
-    free(t->tok);
-    free(t->tok_len);
-    free(t->text);
+    turn_run_finish(&t->run);
     free(t);
 }

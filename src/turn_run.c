@@ -16,15 +16,17 @@
 
 /* --- knobs in the journal --- */
 
-/* What changed; the full table when the journal has none yet. */
+/* What changed; the full table when the journal has none yet. r: the run that
+ * obeys from token i on, or NULL. */
 static void
-record_knobs(struct turn *t, const struct knobs *set, uint32_t i)
+record_knobs(struct turn *t, const struct run *r, const struct knobs *set,
+             uint32_t i)
 {
     bool first = !story_has_knobs(t->s);
     struct story_op op = { .type = first ? OP_KNOBS : OP_KNOB,
                            .set = set,
-                           .has_of = !first && t->run.node,
-                           .of = t->run.node,
+                           .has_of = !first && r,
+                           .of = r ? r->node : 0,
                            .i = i };
 
     if (story_apply(t->s, &op, NULL) && first) {
@@ -44,7 +46,7 @@ turn_settle_knobs(struct turn *t)
 {
     t->turned = false;
     if (!turn_knobs_settled(t))
-        record_knobs(t, &t->knobs, 0);
+        record_knobs(t, NULL, &t->knobs, 0);
 }
 
 /* Number of a full table that equals what the worker obeys, written when
@@ -66,18 +68,18 @@ knob_table(struct turn *t)
 
 /* What the worker gets: the length counts every Tab of this run. */
 static struct knobs
-run_knobs(const struct turn *t)
+run_knobs(const struct turn *t, const struct run *r)
 {
     struct knobs k = t->knobs;
 
-    k.length = t->run.total;
+    k.length = r->total;
     return k;
 }
 
 void
 turn_run_knobs(struct turn *t, bool journal)
 {
-    struct knobs k = run_knobs(t);
+    struct knobs k = run_knobs(t, &t->run);
     uint32_t serial = gen_knobs(t->g, t->run.serial, &k);
 
     if (!journal)
@@ -101,7 +103,7 @@ knobs_hold(struct turn *t, uint32_t serial, uint32_t i)
         return;
     t->held = t->pending[n - 1].set;
     if (t->run.node && !knobs_equal(&t->held, story_knobs(t->s)))
-        record_knobs(t, &t->held, i);
+        record_knobs(t, &t->run, &t->held, i);
     t->n_pending -= n;
     memmove(t->pending, t->pending + n, t->n_pending * sizeof *t->pending);
 }
@@ -164,11 +166,10 @@ on_hashed(struct turn *t, const struct model_hashes *h)
     story_apply(t->s, &op, NULL);
 }
 
-/* Opens the node of the run, at its first token. */
+/* Opens the node of a run, at its first token. */
 static bool
-open_run(struct turn *t)
+open_run(struct turn *t, struct run *r)
 {
-    struct run *r = &t->run;
     struct story_op op = {
         .type = OP_RUN,
         .w = turn_wall_ms(),
@@ -194,25 +195,25 @@ open_run(struct turn *t)
 
 /* Applies the tokens drained so far, as one record. */
 static void
-flush_tokens(struct turn *t)
+flush_tokens(struct turn *t, struct run *r)
 {
-    struct run *r = &t->run;
+    struct drained *d = &r->d;
     struct story_op op = {
         .type = OP_TOK,
-        .s = t->text,
-        .len = t->n_text,
-        .tok = t->tok,
-        .tok_len = t->tok_len,
-        .n_tok = t->n_tok,
+        .s = d->text,
+        .len = d->n_text,
+        .tok = d->tok,
+        .tok_len = d->tok_len,
+        .n_tok = d->n_tok,
     };
     size_t pen = r->pen;
 
-    if (!t->n_tok)
+    if (!d->n_tok)
         return;
     if (!op.s)
         op.s = "";
-    t->n_tok = t->n_text = 0;
-    if (!r->node && !open_run(t))
+    d->n_tok = d->n_text = 0;
+    if (!r->node && !open_run(t, r))
         return;
     op.of = r->node;
     if (!story_apply(t->s, &op, NULL))
@@ -223,25 +224,36 @@ flush_tokens(struct turn *t)
         t->caret += op.len;
 }
 
-/* The open node ends here; the run itself may go on. */
+/* The open node of a run ends here. */
 static void
-end_node(struct turn *t, enum gen_why why, const unsigned char *tail,
-         size_t n_tail)
+close_node(struct turn *t, struct run *r, enum gen_why why,
+           const unsigned char *tail, size_t n_tail)
 {
-    struct story_op op = { .type = OP_END, .of = t->run.node, .why = why };
+    struct story_op op = { .type = OP_END, .of = r->node, .why = why };
 
-    t->n_tok = t->n_text = 0;
-    t->n_pending = 0;
-    t->used_base += t->run.n;
-    t->run.n = 0;
-    if (!t->run.node)
+    r->d.n_tok = r->d.n_text = 0;
+    if (!r->node)
         return;
     if (n_tail)
         memcpy(op.tail, tail, n_tail);
     op.n_tail = n_tail;
     story_apply(t->s, &op, NULL);
-    t->run.node = 0;
-    turn_settle_knobs(t);
+    r->node = 0;
+}
+
+/* The same for the run at the pen, which itself may go on. */
+static void
+end_node(struct turn *t, enum gen_why why, const unsigned char *tail,
+         size_t n_tail)
+{
+    bool wrote = t->run.node != 0;
+
+    close_node(t, &t->run, why, tail, n_tail);
+    t->n_pending = 0;
+    t->used_base += t->run.n;
+    t->run.n = 0;
+    if (wrote)
+        turn_settle_knobs(t);
 }
 
 /* The run is over; what the worker does for it was stopped or is done. */
@@ -282,10 +294,13 @@ turn_run_pause(struct turn *t, int64_t now)
 
 /* --- requests --- */
 
+/* Asks for `r`, or (NULL) only for the prompt to be read. */
 static uint32_t
-submit(struct turn *t, enum gen_kind kind, size_t pen, size_t *win)
+submit(struct turn *t, const struct run *r, int n_lanes, size_t pen,
+       size_t *win)
 {
-    struct gen_request req = { .kind = kind, .n_lanes = 1 };
+    struct gen_request req = { .kind = r ? GEN_RUN : GEN_READ,
+                               .n_lanes = n_lanes };
     struct prompt_span *spans;
     uint32_t serial;
     int *ids;
@@ -295,13 +310,13 @@ submit(struct turn *t, enum gen_kind kind, size_t pen, size_t *win)
     req.spans = spans;
     req.win_at = *win;
     req.knobs = t->knobs;
-    if (kind == GEN_RUN) {
-        req.knobs = run_knobs(t);
-        req.seed = t->run.seed;
-        req.run = t->run.run;
-        req.br = t->run.br;
-        req.i0 = t->run.i;
-        req.length_left = t->run.total - (int64_t)t->run.i;
+    if (r) {
+        req.knobs = run_knobs(t, r);
+        req.seed = r->seed;
+        req.run = r->run;
+        req.br = r->br;
+        req.i0 = r->i;
+        req.length_left = r->total - (int64_t)r->i;
         if (req.length_left < 0)
             req.length_left = 0;
     }
@@ -311,19 +326,26 @@ submit(struct turn *t, enum gen_kind kind, size_t pen, size_t *win)
     return serial;
 }
 
+/* Nothing is known yet of the request that follows. */
+static void
+ready_to_write(struct turn *t)
+{
+    t->n_pending = 0;
+    t->held = t->knobs;
+    t->st.read_done = t->st.read_total = 0;
+    t->read_wanted = false;
+}
+
 void
 turn_run_submit(struct turn *t)
 {
     struct run *r = &t->run;
 
-    t->n_tok = t->n_text = 0;
-    t->n_pending = 0;
+    r->d.n_tok = r->d.n_text = 0;
     r->phase = RUN_ACTIVE;
     r->node = 0;
-    t->held = t->knobs;
-    t->st.read_done = t->st.read_total = 0;
-    t->read_wanted = false;
-    r->serial = submit(t, GEN_RUN, r->pen, &r->win);
+    ready_to_write(t);
+    r->serial = submit(t, r, 1, r->pen, &r->win);
 }
 
 void
@@ -332,7 +354,7 @@ turn_read_ahead(struct turn *t)
     size_t win;
 
     t->read_wanted = false;
-    t->read_serial = submit(t, GEN_READ, t->caret, &win);
+    t->read_serial = submit(t, NULL, 1, t->caret, &win);
 }
 
 /* A random seed has 53 bits, so that every reader of JSON keeps it. */
@@ -348,58 +370,79 @@ choose_seed(const struct turn *t)
     return seed >> 11;
 }
 
-/* r: run, br, i, begun are the caller's; everything else is set here. */
+/* What a run begins with; its memory stays. */
+static void
+begin(struct turn *t, struct run *r, const struct run *as, size_t at)
+{
+    *r = (struct run){ .run = as->run,
+                       .br = as->br,
+                       .i = as->i,
+                       .begun = as->begun,
+                       .seed = as->seed,
+                       .total = t->knobs.length,
+                       .start = at,
+                       .pen = at,
+                       .d = r->d };
+}
+
 void
-turn_run_start(struct turn *t, struct run r, size_t at)
+turn_run_start(struct turn *t, const struct run *as, size_t at)
 {
     turn_close_step(t);
-    r.seed = choose_seed(t);
-    r.total = t->knobs.length;
-    r.start = r.pen = at;
-    t->run = r;
+    begin(t, &t->run, as, at);
+    t->run.seed = choose_seed(t);
     t->st.run_err.kind = ERR_NONE;
     turn_run_submit(t);
+}
+
+void
+turn_run_finish(struct run *r)
+{
+    free(r->d.tok);
+    free(r->d.tok_len);
+    free(r->d.text);
 }
 
 /* --- events --- */
 
 static void
-on_token(struct turn *t, const struct gen_event *ev, int64_t now)
+on_token(struct turn *t, struct run *r, const struct gen_event *ev, int64_t now)
 {
+    struct drained *d = &r->d;
     size_t len = ev->u.token.len;
 
-    if (t->n_tok == t->cap_tok)
-        t->tok = mem_grow(t->tok, &t->cap_tok, t->n_tok + 1, sizeof *t->tok);
-    if (t->n_tok == t->cap_tok_len)
-        t->tok_len = mem_grow(t->tok_len, &t->cap_tok_len, t->n_tok + 1,
-                              sizeof *t->tok_len);
-    if (t->n_text + len > t->cap_text)
-        t->text = mem_grow(t->text, &t->cap_text, t->n_text + len, 1);
-    t->tok[t->n_tok].id = ev->u.token.id;
-    t->tok[t->n_tok].lp = ev->u.token.lp;
-    t->tok[t->n_tok].q = ev->u.token.q;
-    t->tok_len[t->n_tok++] = (uint32_t)len;
+    if (d->n_tok == d->cap_tok)
+        d->tok = mem_grow(d->tok, &d->cap_tok, d->n_tok + 1, sizeof *d->tok);
+    if (d->n_tok == d->cap_tok_len)
+        d->tok_len = mem_grow(d->tok_len, &d->cap_tok_len, d->n_tok + 1,
+                              sizeof *d->tok_len);
+    if (d->n_text + len > d->cap_text)
+        d->text = mem_grow(d->text, &d->cap_text, d->n_text + len, 1);
+    d->tok[d->n_tok].id = ev->u.token.id;
+    d->tok[d->n_tok].lp = ev->u.token.lp;
+    d->tok[d->n_tok].q = ev->u.token.q;
+    d->tok_len[d->n_tok++] = (uint32_t)len;
     if (len)
-        memcpy(t->text + t->n_text, ev->u.token.text, len);
-    t->n_text += len;
+        memcpy(d->text + d->n_text, ev->u.token.text, len);
+    d->n_text += len;
 
-    if (t->run.n++ == 0)
-        t->run.first_at = now;
-    else if (now - t->run.first_at >= SPEED_MS)
+    if (r->n++ == 0)
+        r->first_at = now;
+    else if (now - r->first_at >= SPEED_MS)
         t->st.tokens_per_second =
-            (t->run.n - 1) * 1e3 / (double)(now - t->run.first_at);
+            (r->n - 1) * 1e3 / (double)(now - r->first_at);
 }
 
 static void
-on_window(struct turn *t, const struct gen_event *ev)
+on_window(struct turn *t, struct run *r, const struct gen_event *ev)
 {
     struct story_op op = { .type = OP_WIN,
                            .i = ev->u.window.i,
                            .at = ev->u.window.at };
 
-    flush_tokens(t);
-    t->run.win = op.at;
-    op.of = t->run.node;
+    flush_tokens(t, r);
+    r->win = op.at;
+    op.of = r->node;
     if (op.of)
         story_apply(t->s, &op, NULL);
 }
@@ -407,7 +450,7 @@ on_window(struct turn *t, const struct gen_event *ev)
 static void
 on_end(struct turn *t, const struct gen_event *ev)
 {
-    flush_tokens(t);
+    flush_tokens(t, &t->run);
     if (ev->u.end.seconds > 0 && ev->u.end.n > 1)
         t->st.tokens_per_second = ev->u.end.n / ev->u.end.seconds;
     finish_run(t, ev->u.end.why, ev->u.end.tail, ev->u.end.n_tail);
@@ -423,15 +466,15 @@ on_run_event(struct turn *t, const struct gen_event *ev, int64_t now)
         t->st.read_total = ev->u.reading.total;
         t->used_base = (size_t)ev->u.reading.total;
         break;
-    case GEN_TOKEN: on_token(t, ev, now); break;
-    case GEN_WINDOW: on_window(t, ev); break;
+    case GEN_TOKEN: on_token(t, &t->run, ev, now); break;
+    case GEN_WINDOW: on_window(t, &t->run, ev); break;
     case GEN_KNOBS:
-        flush_tokens(t);
+        flush_tokens(t, &t->run);
         knobs_hold(t, ev->u.knobs.knobs_serial, ev->u.knobs.i);
         break;
     case GEN_END: on_end(t, ev); break;
     case GEN_FAILED:
-        flush_tokens(t);
+        flush_tokens(t, &t->run);
         t->st.run_err = ev->u.err;
         finish_run(t, GEN_WHY_ERROR, NULL, 0);
         break;
@@ -482,6 +525,6 @@ turn_drain(struct turn *t, int64_t now)
         }
         gen_event_finish(&ev);
     }
-    flush_tokens(t);
+    flush_tokens(t, &t->run);
     return visible;
 }

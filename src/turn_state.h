@@ -12,6 +12,15 @@
 
 enum step { STEP_NONE, STEP_TYPE, STEP_BACK, STEP_DEL };
 
+/* Tokens drained and not yet applied: those of one frame are one record. */
+struct drained {
+    struct op_token *tok;
+    uint32_t *tok_len;
+    size_t n_tok, cap_tok, cap_tok_len;
+    char *text;
+    size_t n_text, cap_text;
+};
+
 struct run {
     enum { RUN_NONE, RUN_ACTIVE, RUN_WAITING } phase;
     uint32_t serial; /* of the request; 0 while waiting */
@@ -26,6 +35,7 @@ struct run {
     int64_t resume_at; /* WAITING */
     int64_t first_at;  /* time and count of what this request wrote: speed */
     uint32_t n;
+    struct drained d;
 };
 
 /* A setting on its way to the worker; journalled when it takes effect. */
@@ -65,12 +75,6 @@ struct turn {
     struct model_hashes hashes;
     uint32_t bare_model; /* number of a model recorded without its hashes */
 
-    struct op_token *tok; /* tokens drained and not yet applied */
-    uint32_t *tok_len;
-    size_t n_tok, cap_tok, cap_tok_len;
-    char *text;
-    size_t n_text, cap_text;
-
     struct turn_status st; /* what events tell; the rest is filled on demand */
     size_t used_base;      /* tokens of the prompt as last read */
 };
@@ -85,8 +89,8 @@ void turn_close_step(struct turn *t);
 /* Does the journal have the setting as the writer has it? And to write it. */
 bool turn_knobs_settled(const struct turn *t);
 void turn_settle_knobs(struct turn *t);
-/* A new run at byte `at` with run, br, i, begun of r; all else is set. */
-void turn_run_start(struct turn *t, struct run r, size_t at);
+/* A new run at byte `at` with run, br, i, begun of `as`; all else is set. */
+void turn_run_start(struct turn *t, const struct run *as, size_t at);
 /* Submits the run's request from its pen on: at its start and after a pause. */
 void turn_run_submit(struct turn *t);
 /* The open node ends, the run waits till the writer pauses. */
@@ -95,6 +99,8 @@ void turn_run_pause(struct turn *t, int64_t now);
 void turn_run_end(struct turn *t, enum gen_why why);
 /* The knobs changed, or the length grew (journal false): tells the worker. */
 void turn_run_knobs(struct turn *t, bool journal);
+/* What a run may hold of memory. */
+void turn_run_finish(struct run *r);
 /* Asks for the prompt up to the caret to be read in advance. */
 void turn_read_ahead(struct turn *t);
 /* Takes all events that wait. Returns true when something visible changed. */
