@@ -143,6 +143,14 @@ const struct knob_row knob_rows[KNOB_COUNT] = {
         .help = N_("after the length, write on to the end of the sentence "
                    "or paragraph, or stop right there, or not at all"),
         .offset = AT(stop_at) },
+    [KNOB_CANDIDATES] = {
+        .id = KNOB_CANDIDATES, .kind = KNOB_INT,
+        .name = "candidates",
+        .label = N_("candidates"), .unit = "",
+        .min = 1, .max = 9, .step = 1,
+        .neutral = NAN, .def = 3,
+        .help = N_("how many continuations Shift-Tab asks for at once"),
+        .offset = AT(candidates) },
     [KNOB_SEED] = {
         .id = KNOB_SEED, .kind = KNOB_SEED64,
         .name = "seed",

@@ -27,6 +27,7 @@ enum knob_id {
     KNOB_PRESENCE,
     KNOB_LENGTH,
     KNOB_STOP_AT,
+    KNOB_CANDIDATES,
     KNOB_SEED,
     KNOB_ORDER,
     KNOB_BIAS, /* logit bias: "字=-2, id:17=1.5, 词=-inf" */
@@ -72,6 +73,7 @@ struct knobs {
     double frequency, presence; /* 0 off */
     int64_t length;    /* tokens */
     int64_t stop_at;   /* enum stop_at */
+    int64_t candidates; /* continuations written at once, where asked for */
     bool seed_random;
     uint64_t seed;     /* when not random */
     uint8_t order[STAGE_COUNT]; /* stages, STAGE_NONE ends the list */

@@ -76,8 +76,10 @@ turn_set_knobs(struct turn *t, const struct knobs *k)
     if (knobs_equal(k, &t->knobs))
         return;
     t->run.total += k->length - t->knobs.length;
+    for (int i = 0; i < t->lanes.n; i++)
+        t->lanes.v[i].total += k->length - t->knobs.length;
     t->knobs = *k;
-    if (t->run.phase == RUN_ACTIVE) {
+    if (t->run.phase == RUN_ACTIVE || turn_lanes_write(t)) {
         turn_run_knobs(t, true);
     } else if (t->polled) {
         t->turned = true;
@@ -85,8 +87,8 @@ turn_set_knobs(struct turn *t, const struct knobs *k)
     }
 }
 
-static bool
-may_write(const struct turn *t, struct err *err)
+bool
+turn_may_write(const struct turn *t, struct err *err)
 {
     if (turn_read_only(t))
         return err_set(err, ERR_STORY, "%s", storyfile_message(t->f));
@@ -102,9 +104,10 @@ turn_continue(struct turn *t, int64_t now, struct err *err)
 {
     struct run r = { 0 };
 
-    if (!may_write(t, err))
+    if (!turn_may_write(t, err))
         return false;
     t->last_key = now;
+    turn_leave(t);
     if (t->run.phase != RUN_NONE && t->caret == t->run.pen) {
         t->run.total += t->knobs.length;
         if (t->run.phase == RUN_ACTIVE)
@@ -120,7 +123,7 @@ turn_continue(struct turn *t, int64_t now, struct err *err)
 bool
 turn_stop(struct turn *t)
 {
-    if (t->run.phase == RUN_NONE)
+    if (t->run.phase == RUN_NONE && !turn_lanes_write(t))
         return false;
     turn_run_end(t, GEN_WHY_USER);
     return true;
@@ -128,9 +131,8 @@ turn_stop(struct turn *t)
 
 /* --- moving between versions --- */
 
-/* The caret goes where the text differs. */
-static bool
-go_to(struct turn *t, uint64_t node)
+bool
+turn_go_to(struct turn *t, uint64_t node)
 {
     struct story_op op = { .type = OP_HEAD, .to = node };
 
@@ -169,8 +171,10 @@ turn_retry(struct turn *t, int64_t now, struct err *err)
     struct node_info n;
     struct run r = { 0 };
 
-    if (!may_write(t, err))
+    if (!turn_may_write(t, err))
         return false;
+    if (turn_n_candidates(t) > 0)
+        return turn_candidates(t, now, err);
     if (t->run.phase == RUN_ACTIVE && !t->run.node)
         return true; /* it has not written anything yet */
     if (!story_node(t->s, story_head(t->s), &n) || n.kind != NODE_RUN)
@@ -182,7 +186,7 @@ turn_retry(struct turn *t, int64_t now, struct err *err)
     r.br = next_br(t, &n);
     r.i = n.i0;
     r.begun = n.cont;
-    go_to(t, n.parent);
+    turn_go_to(t, n.parent);
     t->caret = n.at;
     turn_run_start(t, &r, n.at);
     return true;
@@ -191,15 +195,17 @@ turn_retry(struct turn *t, int64_t now, struct err *err)
 bool
 turn_undo(struct turn *t)
 {
-    bool ran = t->run.phase == RUN_ACTIVE && !t->run.node;
+    bool asked = turn_n_candidates(t) > 0 ||
+                 (t->run.phase == RUN_ACTIVE && !t->run.node);
 
     if (turn_read_only(t))
         return false;
     turn_run_end(t, GEN_WHY_USER);
-    if (ran)
-        return true; /* only a request was under way: that is undone */
+    turn_leave(t);
+    if (asked)
+        return true; /* only what was asked for is undone */
     return story_undo_target(t->s) != story_head(t->s) &&
-           go_to(t, story_undo_target(t->s));
+           turn_go_to(t, story_undo_target(t->s));
 }
 
 bool
@@ -210,7 +216,8 @@ turn_redo(struct turn *t)
     if (turn_read_only(t) || to == story_head(t->s))
         return false;
     turn_run_end(t, GEN_WHY_USER);
-    return go_to(t, to);
+    turn_leave(t);
+    return turn_go_to(t, to);
 }
 
 bool
@@ -227,7 +234,8 @@ turn_sibling(struct turn *t, int step)
     to = all[step < 0 ? self - 1 : self + 1];
     free(all);
     turn_run_end(t, GEN_WHY_USER);
-    return go_to(t, to);
+    turn_leave(t);
+    return turn_go_to(t, to);
 }
 
 /* --- keys --- */
@@ -276,6 +284,8 @@ change(struct turn *t, enum step step, size_t at, size_t del, const char *s,
     if (turn_read_only(t))
         return false;
     forget_end(t);
+    turn_lanes_end(t, GEN_WHY_EDIT);
+    turn_leave(t);
     pause_or_end(t, at, del, len, now);
     if (goes_on) {
         op.type = OP_ADD;
@@ -379,15 +389,15 @@ turn_set_caret(struct turn *t, size_t at, int64_t now)
 static bool
 knobs_wait(const struct turn *t)
 {
-    return t->turned && t->run.phase != RUN_ACTIVE && begun(t) &&
-           !turn_read_only(t);
+    return t->turned && t->run.phase != RUN_ACTIVE && !turn_lanes_write(t) &&
+           begun(t) && !turn_read_only(t);
 }
 
 static bool
 wants_reading(const struct turn *t)
 {
-    return t->read_wanted && t->run.phase == RUN_NONE && t->st.model_loaded &&
-           t->caret > 0;
+    return t->read_wanted && t->run.phase == RUN_NONE && !turn_lanes_write(t) &&
+           t->st.model_loaded && t->caret > 0;
 }
 
 bool
@@ -441,13 +451,18 @@ turn_timeout(const struct turn *t, int64_t now)
 static enum turn_state
 state_now(const struct turn *t)
 {
-    if (t->run.phase == RUN_NONE)
+    bool lanes = turn_lanes_write(t);
+    uint32_t n = t->run.n;
+
+    if (t->run.phase == RUN_NONE && !lanes)
         return TURN_IDLE;
     if (t->run.phase == RUN_WAITING)
         return TURN_WAITING;
     if (!t->st.model_loaded)
         return TURN_LOADING;
-    return t->run.n ? TURN_WRITING : TURN_READING;
+    for (int i = 0; i < t->lanes.n; i++)
+        n += t->lanes.v[i].n;
+    return n ? TURN_WRITING : TURN_READING;
 }
 
 void
@@ -464,6 +479,7 @@ turn_get_status(const struct turn *t, struct turn_status *out)
         out->window_used = out->window_size;
     out->window_at = running ? t->run.win : story_window(t->s, t->caret);
     out->after_unseen = running && t->run.pen < text_len(story_text(t->s));
+    out->n_next = story_children(t->s, story_head(t->s));
     out->n_siblings = story_siblings(t->s, story_head(t->s), one, 1, &self);
     out->sibling = self + 1;
 }
@@ -488,6 +504,7 @@ turn_set_gen(struct turn *t, struct gen *g)
     const struct model *m = gen_model(g);
 
     turn_run_end(t, GEN_WHY_USER);
+    turn_leave(t);
     t->g = g;
     t->hashed = false; /* of this model nothing is known or recorded yet */
     t->bare_model = 0;
@@ -512,5 +529,7 @@ turn_free(struct turn *t)
     turn_close_step(t);
     free(t->pending);
     turn_run_finish(&t->run);
+    for (int i = 0; i < TURN_CANDIDATES_MAX; i++)
+        turn_run_finish(&t->lanes.v[i]);
     free(t);
 }

@@ -38,6 +38,7 @@ struct turn_status {
     size_t window_at;            /* byte where the window starts */
     bool after_unseen;           /* text follows the pen: model can't see it */
     size_t sibling, n_siblings;  /* version here, from 1; n 0 or 1: only one */
+    size_t n_next;               /* versions that follow this one */
 };
 
 /* f and g are borrowed. */
@@ -71,6 +72,34 @@ bool turn_undo(struct turn *t); /* false at the root; stops a running one */
 bool turn_redo(struct turn *t);
 /* Previous (-1) or next (+1) version here. */
 bool turn_sibling(struct turn *t, int step);
+
+/* --- candidates: several continuations from the caret at once --- */
+
+#define TURN_CANDIDATES_MAX 9
+
+struct turn_candidate {
+    uint64_t node;    /* of the story; 0: it has not written anything */
+    bool open;        /* it still writes */
+    uint32_t n_tok;
+    double p;         /* geometric mean of its tokens' probabilities */
+    enum gen_why why; /* NONE while open */
+};
+
+/* Shift-Tab: as many as the knob says, each a run aside; a run under way ends.
+ * While some are on show: others in their place, which stay branches. The
+ * writer stays at their parent till one is taken. Any key that changes the
+ * text or moves to another version leaves them. */
+bool turn_candidates(struct turn *t, int64_t now, struct err *err);
+int turn_n_candidates(const struct turn *t); /* on show; 0: none */
+/* Which batch is on show, from 1, and what it was drawn with. */
+int turn_candidates_batch(const struct turn *t, uint64_t *seed);
+/* i from 0. Its text is what the node brought. */
+void turn_candidate(const struct turn *t, int i, struct turn_candidate *out);
+/* The i-th becomes the story, and writes on where it still does; the others
+ * end. false: there is none, or it has not written anything. */
+bool turn_take(struct turn *t, int i);
+/* None is taken; those that write end. false when none were on show. */
+bool turn_leave(struct turn *t);
 
 const struct knobs *turn_knobs(const struct turn *t);
 void turn_set_knobs(struct turn *t, const struct knobs *k);

@@ -20,11 +20,12 @@
  * obeys from token i on, or NULL. */
 static void
 record_knobs(struct turn *t, const struct run *r, const struct knobs *set,
-             uint32_t i)
+             const struct knobs *before, uint32_t i)
 {
     bool first = !story_has_knobs(t->s);
     struct story_op op = { .type = first ? OP_KNOBS : OP_KNOB,
                            .set = set,
+                           .before = before,
                            .has_of = !first && r,
                            .of = r ? r->node : 0,
                            .i = i };
@@ -46,7 +47,7 @@ turn_settle_knobs(struct turn *t)
 {
     t->turned = false;
     if (!turn_knobs_settled(t))
-        record_knobs(t, NULL, &t->knobs, 0);
+        record_knobs(t, NULL, &t->knobs, NULL, 0);
 }
 
 /* Number of a full table that equals what the worker obeys, written when
@@ -79,8 +80,10 @@ run_knobs(const struct turn *t, const struct run *r)
 void
 turn_run_knobs(struct turn *t, bool journal)
 {
-    struct knobs k = run_knobs(t, &t->run);
-    uint32_t serial = gen_knobs(t->g, t->run.serial, &k);
+    bool lanes = turn_lanes_write(t);
+    const struct run *r = lanes ? &t->lanes.v[0] : &t->run;
+    struct knobs k = run_knobs(t, r);
+    uint32_t serial = gen_knobs(t->g, r->serial, &k);
 
     if (!journal)
         return;
@@ -91,10 +94,12 @@ turn_run_knobs(struct turn *t, bool journal)
     t->pending[t->n_pending++].set = t->knobs;
 }
 
-/* The worker obeys setting `serial` from token i on. */
+/* The worker obeys setting `serial` from token i on, in all that it writes:
+ * every run's record tells the whole change. */
 static void
 knobs_hold(struct turn *t, uint32_t serial, uint32_t i)
 {
+    struct knobs before = *story_knobs(t->s);
     size_t n = 0;
 
     while (n < t->n_pending && t->pending[n].serial <= serial)
@@ -102,8 +107,13 @@ knobs_hold(struct turn *t, uint32_t serial, uint32_t i)
     if (n == 0)
         return;
     t->held = t->pending[n - 1].set;
-    if (t->run.node && !knobs_equal(&t->held, story_knobs(t->s)))
-        record_knobs(t, &t->run, &t->held, i);
+    if (!knobs_equal(&t->held, &before)) {
+        if (t->run.node)
+            record_knobs(t, &t->run, &t->held, &before, i);
+        for (int l = 0; l < t->lanes.n; l++)
+            if (t->lanes.v[l].node)
+                record_knobs(t, &t->lanes.v[l], &t->held, &before, i);
+    }
     t->n_pending -= n;
     memmove(t->pending, t->pending + n, t->n_pending * sizeof *t->pending);
 }
@@ -180,6 +190,7 @@ open_run(struct turn *t, struct run *r)
         .i0 = r->i,
         .win = r->win,
         .cont = r->begun,
+        .aside = r->aside,
     };
 
     turn_close_step(t);
@@ -189,13 +200,14 @@ open_run(struct turn *t, struct run *r)
     if (!story_apply(t->s, &op, NULL))
         return false;
     r->node = op.n;
+    if (r->aside)
+        t->lanes.node[r->lane] = op.n;
     r->begun = true;
     return true;
 }
 
-/* Applies the tokens drained so far, as one record. */
-static void
-flush_tokens(struct turn *t, struct run *r)
+void
+turn_run_flush(struct turn *t, struct run *r)
 {
     struct drained *d = &r->d;
     struct story_op op = {
@@ -220,14 +232,13 @@ flush_tokens(struct turn *t, struct run *r)
         return;
     r->pen += op.len;
     r->i += (uint32_t)op.n_tok;
-    if (t->caret >= pen)
+    if (!r->aside && t->caret >= pen)
         t->caret += op.len;
 }
 
-/* The open node of a run ends here. */
-static void
-close_node(struct turn *t, struct run *r, enum gen_why why,
-           const unsigned char *tail, size_t n_tail)
+void
+turn_run_close(struct turn *t, struct run *r, enum gen_why why,
+               const unsigned char *tail, size_t n_tail)
 {
     struct story_op op = { .type = OP_END, .of = r->node, .why = why };
 
@@ -241,14 +252,14 @@ close_node(struct turn *t, struct run *r, enum gen_why why,
     r->node = 0;
 }
 
-/* The same for the run at the pen, which itself may go on. */
+/* The node of the run at the pen ends; the run itself may go on. */
 static void
 end_node(struct turn *t, enum gen_why why, const unsigned char *tail,
          size_t n_tail)
 {
     bool wrote = t->run.node != 0;
 
-    close_node(t, &t->run, why, tail, n_tail);
+    turn_run_close(t, &t->run, why, tail, n_tail);
     t->n_pending = 0;
     t->used_base += t->run.n;
     t->run.n = 0;
@@ -273,6 +284,7 @@ finish_run(struct turn *t, enum gen_why why, const unsigned char *tail,
 void
 turn_run_end(struct turn *t, enum gen_why why)
 {
+    turn_lanes_end(t, why);
     if (t->run.phase == RUN_NONE)
         return;
     if (t->run.phase == RUN_ACTIVE)
@@ -336,6 +348,13 @@ ready_to_write(struct turn *t)
     t->read_wanted = false;
 }
 
+uint32_t
+turn_run_request(struct turn *t, const struct run *r, int n, size_t *win)
+{
+    ready_to_write(t);
+    return submit(t, r, n, r->pen, win);
+}
+
 void
 turn_run_submit(struct turn *t)
 {
@@ -344,8 +363,9 @@ turn_run_submit(struct turn *t)
     r->d.n_tok = r->d.n_text = 0;
     r->phase = RUN_ACTIVE;
     r->node = 0;
-    ready_to_write(t);
-    r->serial = submit(t, r, 1, r->pen, &r->win);
+    r->lane = 0;
+    r->crowded = false;
+    r->serial = turn_run_request(t, r, 1, &r->win);
 }
 
 void
@@ -358,8 +378,8 @@ turn_read_ahead(struct turn *t)
 }
 
 /* A random seed has 53 bits, so that every reader of JSON keeps it. */
-static uint64_t
-choose_seed(const struct turn *t)
+uint64_t
+turn_choose_seed(const struct turn *t)
 {
     uint64_t seed;
 
@@ -370,9 +390,8 @@ choose_seed(const struct turn *t)
     return seed >> 11;
 }
 
-/* What a run begins with; its memory stays. */
-static void
-begin(struct turn *t, struct run *r, const struct run *as, size_t at)
+void
+turn_run_begin(struct turn *t, struct run *r, const struct run *as, size_t at)
 {
     *r = (struct run){ .run = as->run,
                        .br = as->br,
@@ -382,15 +401,15 @@ begin(struct turn *t, struct run *r, const struct run *as, size_t at)
                        .total = t->knobs.length,
                        .start = at,
                        .pen = at,
-                       .d = r->d };
+                       .d = r->d }; /* its memory stays */
 }
 
 void
 turn_run_start(struct turn *t, const struct run *as, size_t at)
 {
     turn_close_step(t);
-    begin(t, &t->run, as, at);
-    t->run.seed = choose_seed(t);
+    turn_run_begin(t, &t->run, as, at);
+    t->run.seed = turn_choose_seed(t);
     t->st.run_err.kind = ERR_NONE;
     turn_run_submit(t);
 }
@@ -426,6 +445,7 @@ on_token(struct turn *t, struct run *r, const struct gen_event *ev, int64_t now)
         memcpy(d->text + d->n_text, ev->u.token.text, len);
     d->n_text += len;
 
+    r->lp += (double)ev->u.token.lp;
     if (r->n++ == 0)
         r->first_at = now;
     else if (now - r->first_at >= SPEED_MS)
@@ -440,7 +460,7 @@ on_window(struct turn *t, struct run *r, const struct gen_event *ev)
                            .i = ev->u.window.i,
                            .at = ev->u.window.at };
 
-    flush_tokens(t, r);
+    turn_run_flush(t, r);
     r->win = op.at;
     op.of = r->node;
     if (op.of)
@@ -450,15 +470,46 @@ on_window(struct turn *t, struct run *r, const struct gen_event *ev)
 static void
 on_end(struct turn *t, const struct gen_event *ev)
 {
-    flush_tokens(t, &t->run);
+    turn_run_flush(t, &t->run);
+    if (t->run.crowded)
+        gen_cancel(t->g);
     if (ev->u.end.seconds > 0 && ev->u.end.n > 1)
         t->st.tokens_per_second = ev->u.end.n / ev->u.end.seconds;
     finish_run(t, ev->u.end.why, ev->u.end.tail, ev->u.end.n_tail);
 }
 
-/* Events of the request that runs now. */
 static void
-on_run_event(struct turn *t, const struct gen_event *ev, int64_t now)
+flush_all(struct turn *t)
+{
+    turn_run_flush(t, &t->run);
+    for (int i = 0; i < t->lanes.n; i++)
+        turn_run_flush(t, &t->lanes.v[i]);
+}
+
+/* Which run an event speaks of; NULL: of one that is over. What is told once
+ * for all lanes of a request finds any of them. */
+static struct run *
+run_of(struct turn *t, const struct gen_event *ev)
+{
+    bool all = ev->type == GEN_READING || ev->type == GEN_KNOBS;
+    struct run *r = &t->run;
+
+    if (r->phase == RUN_ACTIVE && r->serial == ev->serial &&
+        (all || r->lane == ev->lane))
+        return r;
+    for (int i = 0; i < t->lanes.n; i++) {
+        r = &t->lanes.v[i];
+        if (r->phase == RUN_ACTIVE && r->serial == ev->serial &&
+            (all || r->lane == ev->lane))
+            return r;
+    }
+    return NULL;
+}
+
+/* Events of what is written now. */
+static void
+on_run_event(struct turn *t, struct run *r, const struct gen_event *ev,
+             int64_t now)
 {
     switch (ev->type) {
     case GEN_READING:
@@ -466,17 +517,23 @@ on_run_event(struct turn *t, const struct gen_event *ev, int64_t now)
         t->st.read_total = ev->u.reading.total;
         t->used_base = (size_t)ev->u.reading.total;
         break;
-    case GEN_TOKEN: on_token(t, &t->run, ev, now); break;
-    case GEN_WINDOW: on_window(t, &t->run, ev); break;
+    case GEN_TOKEN: on_token(t, r, ev, now); break;
+    case GEN_WINDOW: on_window(t, r, ev); break;
     case GEN_KNOBS:
-        flush_tokens(t, &t->run);
+        flush_all(t);
         knobs_hold(t, ev->u.knobs.knobs_serial, ev->u.knobs.i);
         break;
-    case GEN_END: on_end(t, ev); break;
+    case GEN_END:
+        if (r->aside)
+            turn_lane_ended(t, r, ev);
+        else
+            on_end(t, ev);
+        break;
     case GEN_FAILED:
-        flush_tokens(t, &t->run);
         t->st.run_err = ev->u.err;
-        finish_run(t, GEN_WHY_ERROR, NULL, 0);
+        turn_run_flush(t, r);
+        if (!r->aside) /* a lane's END follows */
+            finish_run(t, GEN_WHY_ERROR, NULL, 0);
         break;
     default: break;
     }
@@ -510,14 +567,15 @@ bool
 turn_drain(struct turn *t, int64_t now)
 {
     struct gen_event ev;
+    struct run *r;
     bool visible = false;
 
     while (gen_next(t->g, &ev)) {
         if (ev.serial == 0) {
             on_own_event(t, &ev);
             visible |= ev.type != GEN_HASHED;
-        } else if (t->run.phase == RUN_ACTIVE && ev.serial == t->run.serial) {
-            on_run_event(t, &ev, now);
+        } else if ((r = run_of(t, &ev)) != NULL) {
+            on_run_event(t, r, &ev, now);
             visible = true;
         } else if (ev.serial == t->read_serial && ev.type == GEN_READING) {
             t->used_base = (size_t)ev.u.reading.total;
@@ -525,6 +583,6 @@ turn_drain(struct turn *t, int64_t now)
         }
         gen_event_finish(&ev);
     }
-    flush_tokens(t, &t->run);
+    flush_all(t);
     return visible;
 }

@@ -1,7 +1,9 @@
-/* src/turn_state.h  Inside of struct turn, for turn.c and turn_run.c alone.
+/* src/turn_state.h  Inside of struct turn, for turn.c, turn_run.c and
+ * turn_lanes.c alone.
  *
  * turn.c has the writer's side (keys, steps, versions, the clock), turn_run.c
- * the model's (runs, knobs, requests, events). Main thread.
+ * the model's (runs, knobs, requests, events), turn_lanes.c the candidates.
+ * Main thread.
  */
 #ifndef JIELONG_TURN_STATE_H
 #define JIELONG_TURN_STATE_H
@@ -24,6 +26,9 @@ struct drained {
 struct run {
     enum { RUN_NONE, RUN_ACTIVE, RUN_WAITING } phase;
     uint32_t serial; /* of the request; 0 while waiting */
+    int lane;        /* which one of the request's */
+    bool aside;      /* a candidate: the writer stands at its parent */
+    bool crowded;    /* taken, and other lanes of its request still draw */
     uint64_t node;   /* its open node; 0 before the first token */
     bool begun;      /* some node of this run exists: the next is a cont */
     uint64_t seed;
@@ -35,7 +40,19 @@ struct run {
     int64_t resume_at; /* WAITING */
     int64_t first_at;  /* time and count of what this request wrote: speed */
     uint32_t n;
+    double lp; /* sum of the log-probabilities of those */
     struct drained d;
+};
+
+/* Candidates on show, and those that still write: all children of the head. */
+struct lanes {
+    struct run v[TURN_CANDIDATES_MAX]; /* by lane; phase NONE: it has ended */
+    uint64_t node[TURN_CANDIDATES_MAX]; /* also after the end; 0: no token */
+    int n;            /* 0: none are on show */
+    int batch;        /* how often they were dealt here, from 1 */
+    uint32_t run, br; /* of the first */
+    size_t at;
+    uint64_t parent, seed;
 };
 
 /* A setting on its way to the worker; journalled when it takes effect. */
@@ -57,6 +74,7 @@ struct turn {
     int64_t step_key; /* time of the step's last key */
 
     struct run run;
+    struct lanes lanes;
     bool read_wanted; /* the text or caret changed since it was last read */
     uint32_t read_serial;
 
@@ -83,8 +101,34 @@ struct turn {
 int64_t turn_wall_ms(void); /* since 1970, for the records */
 bool turn_read_only(const struct turn *t);
 void turn_close_step(struct turn *t);
+/* May the model write here? */
+bool turn_may_write(const struct turn *t, struct err *err);
+/* The head moves; the caret goes where the text differs. */
+bool turn_go_to(struct turn *t, uint64_t node);
+
+/* --- turn_lanes.c --- */
+
+/* Does any candidate still write? */
+bool turn_lanes_write(const struct turn *t);
+/* Those that write end, all stay on show. */
+void turn_lanes_end(struct turn *t, enum gen_why why);
+/* One candidate's END came. */
+void turn_lane_ended(struct turn *t, struct run *r, const struct gen_event *ev);
 
 /* --- turn_run.c --- */
+
+/* Sets all of a run but its request; `as` as for turn_run_start. */
+void turn_run_begin(struct turn *t, struct run *r, const struct run *as,
+                    size_t at);
+uint64_t turn_choose_seed(const struct turn *t);
+/* Submits a request for n runs that begin with r; *win: the window's start. */
+uint32_t turn_run_request(struct turn *t, const struct run *r, int n,
+                          size_t *win);
+/* Applies the tokens drained so far, as one record. */
+void turn_run_flush(struct turn *t, struct run *r);
+/* The open node of a run ends; nothing when it has none. */
+void turn_run_close(struct turn *t, struct run *r, enum gen_why why,
+                    const unsigned char *tail, size_t n_tail);
 
 /* Does the journal have the setting as the writer has it? And to write it. */
 bool turn_knobs_settled(const struct turn *t);

@@ -337,10 +337,12 @@ random_events(struct desk *d)
     for (uint32_t i = 0; i < 1 + dice(4); i++) {
         uint32_t serial = dice(8) ? d->gen.serial : d->gen.serial - 1;
 
+        int lane = (int)dice(3);
+
         switch (dice(8)) {
-        case 0: say_end(&d->gen, serial, GEN_WHY_LENGTH); break;
+        case 0: say_lane_end(&d->gen, serial, lane, GEN_WHY_LENGTH); break;
         case 1: say_knobs(&d->gen, dice(9), d->gen.knob_serial); break;
-        default: say_token(&d->gen, serial, tokens[dice(5)]); break;
+        default: say_lane(&d->gen, serial, lane, tokens[dice(5)]); break;
         }
     }
 }
@@ -357,7 +359,11 @@ random_key(struct desk *d)
     char back[16];
     size_t caret;
 
-    switch (dice(16)) {
+    switch (dice(20)) {
+    case 16:
+    case 17: turn_candidates(d->turn, d->now, NULL); break;
+    case 18: turn_take(d->turn, (int)dice(4)); break;
+    case 19: turn_leave(d->turn); break;
     case 0:
     case 1:
     case 2:
@@ -401,6 +407,16 @@ check_places(const struct desk *d)
 
     assert_true(caret <= text_len(t));
     assert_int_equal(stop_before(t, caret), caret);
+    for (int i = 0; i < turn_n_candidates(d->turn); i++) {
+        struct turn_candidate c;
+        struct node_info n;
+
+        turn_candidate(d->turn, i, &c);
+        if (!c.node)
+            continue;
+        assert_true(story_node(d->story, c.node, &n));
+        assert_true(n.parent == story_head(d->story) && n.open == c.open);
+    }
     if (pen == TEXT_NONE)
         return;
     assert_true(pen <= text_len(t));

@@ -116,9 +116,9 @@ say_own(struct fake *f, enum gen_event_type type)
 }
 
 static void
-say_token(struct fake *f, uint32_t serial, const char *text)
+say_lane(struct fake *f, uint32_t serial, int lane, const char *text)
 {
-    struct gen_event ev = { .type = GEN_TOKEN, .serial = serial };
+    struct gen_event ev = { .type = GEN_TOKEN, .serial = serial, .lane = lane };
 
     ev.u.token.id = (unsigned char)text[0];
     ev.u.token.lp = -1;
@@ -129,12 +129,24 @@ say_token(struct fake *f, uint32_t serial, const char *text)
 }
 
 static void
-say_end(struct fake *f, uint32_t serial, enum gen_why why)
+say_token(struct fake *f, uint32_t serial, const char *text)
 {
-    struct gen_event ev = { .type = GEN_END, .serial = serial };
+    say_lane(f, serial, 0, text);
+}
+
+static void
+say_lane_end(struct fake *f, uint32_t serial, int lane, enum gen_why why)
+{
+    struct gen_event ev = { .type = GEN_END, .serial = serial, .lane = lane };
 
     ev.u.end.why = why;
     say(f, ev);
+}
+
+static void
+say_end(struct fake *f, uint32_t serial, enum gen_why why)
+{
+    say_lane_end(f, serial, 0, why);
 }
 
 static void
