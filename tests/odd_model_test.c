@@ -11,10 +11,12 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <math.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "engine/base/mem.h"
+#include "engine/model.h"
 
 #include "tests/loading.h"
 #include "tests/tiny_models.h"
@@ -131,6 +133,76 @@ an_unpacked_archive(void **state)
     scratch_remove(dir);
 }
 
+/* --- what is refused is named as the file names it --- */
+
+/* Does model_open() refuse it, naming the file, in these words? */
+static void
+model_refused(const char *path, const char *why)
+{
+    static const struct model_options opt = { .no_vocab_needed = true };
+    struct err err = { 0 };
+    struct model *m = model_open(path, &opt, &err);
+
+    if (m)
+        fail_msg("accepted, should say: %s", why);
+    if (!strstr(err.msg, path) || !strstr(err.msg, why))
+        fail_msg("\"%s\" lacks \"%s\" or \"%s\"", err.msg, path, why);
+}
+
+/* The tiny GGUF with the bytes after `at` (and skip more) changed. */
+static void
+gguf_with(const char *at, size_t skip, const void *bytes, size_t n,
+          const char *why)
+{
+    char *dir = scratch_make(), *file = xasprintf("%s/m.gguf", dir), *all, *p;
+    size_t len;
+
+    must_read(tiny("gguf/model.gguf"), &all, &len);
+    p = memmem(all, len, at, strlen(at));
+    assert_non_null(p);
+    memcpy(p + skip, bytes, n);
+    scratch_put(dir, "m.gguf", all, len);
+    model_refused(file, why);
+    free(all);
+    free(file);
+    scratch_remove(dir);
+}
+
+static void
+gguf_is_refused_in_its_names(void **state)
+{
+    static const char up[] = "blk.0.ffn_up.weight";
+    static const struct {
+        uint32_t type;
+        const char *why;
+    } types[] = {
+        { 39, "tensor blk.0.ffn_up.weight is of the type MXFP4 (39)" },
+        { 16, "IQ2_XXS (16)" },
+        { 36, "IQ4_NL_4_4 (36)" },
+        { 77, "number 77" },
+    };
+    static const float nan[] = { NAN };
+    char *all, *name;
+    size_t len;
+
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        gguf_with(up, sizeof up - 1 + 4 + 16, &types[i].type, 4, types[i].why);
+    gguf_with(up, 11, "x", 1, "tensor blk.0.ffn_up.weight is missing");
+    gguf_with("general.architecture", 3, "x", 1, "general.architecture");
+    gguf_with("gpt2.attention.head_count", 25, "\6\0\0", 4,
+              "gpt2.attention.head_count must be a whole number");
+    gguf_with("gpt2.attention.head_count", 29, "\5\0\0", 4,
+              "its metadata says 5 heads");
+    /* the last bytes of the file are some tensor's */
+    must_read(tiny("gguf/model.gguf"), &all, &len);
+    name = scratch_make();
+    memcpy(all + len - 4, nan, 4);
+    scratch_put(name, "m.gguf", all, len);
+    model_refused(name, "holds NaN or infinity");
+    free(all);
+    scratch_remove(name);
+}
+
 int
 main(void)
 {
@@ -140,6 +212,7 @@ main(void)
         cmocka_unit_test(the_note_of_a_checkpoint),
         cmocka_unit_test(parts_without_their_list),
         cmocka_unit_test(an_unpacked_archive),
+        cmocka_unit_test(gguf_is_refused_in_its_names),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -228,6 +228,7 @@ config_read(const char *dir, struct model_config *c, struct err *err)
     bool generation;
 
     *c = (struct model_config){
+        .from = "config.json",
         .n_head = -1,
         .n_embd = -1,
         .n_layer = -1,
@@ -245,9 +246,12 @@ config_read(const char *dir, struct model_config *c, struct err *err)
     if (!read_file(dir, "config.json", false, c, &c->present, err))
         return false;
     /* What OpenAI put beside its TF1 checkpoints. */
-    if (!c->present &&
-        !read_file(dir, "hparams.json", false, c, &c->present, err))
-        return false;
+    if (!c->present) {
+        if (!read_file(dir, "hparams.json", false, c, &c->present, err))
+            return false;
+        if (c->present)
+            c->from = "hparams.json";
+    }
     return read_file(dir, "generation_config.json", true, c, &generation, err);
 }
 
@@ -257,9 +261,9 @@ config_read(const char *dir, struct model_config *c, struct err *err)
 static bool
 take_count(const struct meta *m, const char *key, int64_t *out, struct err *err)
 {
-    int64_t v = meta_int(m, key, -1);
+    int64_t v = meta_int(m, key, 0);
 
-    if (v == -1)
+    if (!meta_has(m, key))
         return true;
     if (v <= 0)
         return err_set(err, ERR_MODEL, "%s must be a whole number above 0",
@@ -276,14 +280,19 @@ config_from_meta(const struct meta *m, struct model_config *c, struct err *err)
     size_t len = 0;
     double eps;
 
+    if (!meta_has(m, META_GGUF))
+        return true;
     if (!meta_find(m, "general.architecture", META_TEXT, &l))
-        return true; /* no GGUF */
+        return err_set(err, ERR_MODEL,
+                       "general.architecture, which names the network, is "
+                       "missing or no text");
     if (!meta_next_text(&l, &s, &len) || len != 4 || memcmp(s, "gpt2", 4) != 0)
         return err_set(err, ERR_MODEL,
                        "this GGUF file holds a model of the kind \"%.*s\", "
                        "not gpt2",
                        (int)(len > 40 ? 40 : len), s);
     c->present = true;
+    c->from = "its metadata";
     eps = meta_real(m, "gpt2.attention.layer_norm_epsilon", c->ln_eps);
     if (!(eps > 0) || !(eps < 1))
         return err_set(err, ERR_MODEL,

@@ -218,8 +218,41 @@ get_pair(struct gguf *g)
     return get_items(g, key, len, type, n);
 }
 
+/* Names of ggml's types (enum ggml_type of ggml.h), for those that are not
+ * read; NULL: taken back, or of a later time. */
+static const char *
+type_name(uint32_t type)
+{
+    static const char *const names[] = {
+        [4] = "Q4_2",        [5] = "Q4_3",        [9] = "Q8_1",
+        [15] = "Q8_K",       [16] = "IQ2_XXS",    [17] = "IQ2_XS",
+        [18] = "IQ3_XXS",    [19] = "IQ1_S",      [21] = "IQ3_S",
+        [22] = "IQ2_S",      [29] = "IQ1_M",      [31] = "Q4_0_4_4",
+        [32] = "Q4_0_4_8",   [33] = "Q4_0_8_8",   [34] = "TQ1_0",
+        [35] = "TQ2_0",      [36] = "IQ4_NL_4_4", [37] = "IQ4_NL_4_8",
+        [38] = "IQ4_NL_8_8", [39] = "MXFP4",      [40] = "NVFP4",
+    };
+
+    return type < sizeof names / sizeof *names ? names[type] : NULL;
+}
+
 static bool
-set_type(struct gguf *g, struct tensor_entry *e, uint32_t type)
+refuse_type(struct gguf *g, const char *tensor, size_t len, uint32_t type)
+{
+    const char *name = type_name(type);
+
+    return err_set(g->err, ERR_MODEL,
+                   "%s: byte %zu: tensor %.*s is of the type %s%s%u%s, which "
+                   "is not supported (F32 F16 BF16 Q8_0 Q4_0 Q4_1 Q5_0 Q5_1 "
+                   "Q2_K..Q6_K IQ4_NL IQ4_XS are): take the model in one of "
+                   "those",
+                   g->name, g->r.pos, (int)len, tensor, name ? name : "",
+                   name ? " (" : "number ", type, name ? ")" : "");
+}
+
+static bool
+set_type(struct gguf *g, struct tensor_entry *e, const char *name, size_t len,
+         uint32_t type)
 {
     const struct quant_row *q = quant_find(type);
     size_t n, rows;
@@ -237,11 +270,7 @@ set_type(struct gguf *g, struct tensor_entry *e, uint32_t type)
     case 27: e->dtype = DT_I64; break;
     default:
         if (!q)
-            return err_set(g->err, ERR_MODEL,
-                           "%s: byte %zu: a tensor of type %u, which is not "
-                           "supported (F32 F16 BF16 Q8_0 Q4_0 Q4_1 Q5_0 Q5_1 "
-                           "Q2_K..Q6_K IQ4_NL IQ4_XS are)",
-                           g->name, g->r.pos, type);
+            return refuse_type(g, name, len, type);
         e->dtype = DT_BLOCKS;
         e->quant = type;
         if (e->dim[e->rank - 1] % q->elems != 0)
@@ -284,7 +313,7 @@ get_tensor(struct gguf *g)
             return refuse(g, "a tensor with a dimension of 0 or above 2^31");
         e.dim[e.rank - 1 - i] = dim[i];
     }
-    if (!set_type(g, &e, type))
+    if (!set_type(g, &e, name, len, type))
         return false;
     for (i = e.rank; i-- > 0;) {
         e.stride[i] = step;
@@ -380,6 +409,8 @@ get_header(struct gguf *g)
         return refuse(g, "more metadata than the file has room for");
     if (tensors > 65536 || tensors > rd_left(&g->r) / 32)
         return refuse(g, "more tensors than the file has room for");
+    meta_begin(g->meta, META_GGUF, strlen(META_GGUF), META_INT, 1);
+    meta_put_int(g->meta, g->version);
     g->key = xcalloc((size_t)keys + 1, sizeof *g->key);
     g->key_len = xcalloc((size_t)keys + 1, sizeof *g->key_len);
     for (i = 0; i < keys; i++)
@@ -390,8 +421,8 @@ get_header(struct gguf *g)
             return false;
     if (meta_int(g->meta, "split.count", 1) > 1)
         return err_set(g->err, ERR_MODEL,
-                       "%s: one of %lld parts of a model; join them with "
-                       "gguf-split --merge first",
+                       "%s: one of %lld parts of a model: join them first "
+                       "(gguf-split --merge FIRST-PART WHOLE.gguf)",
                        g->name, (long long)meta_int(g->meta, "split.count", 1));
     return place_tensors(g);
 }

@@ -53,9 +53,17 @@ struct tensor_entry {
     uint64_t bytes;  /* span of the data in the file */
 };
 
+enum name_family { /* whose names a file has; names.c */
+                   NAMES_HF,
+                   NAMES_OPENAI,
+                   NAMES_GPT2_ML,
+                   NAMES_GGUF
+};
+
 struct tensor_table {
     struct tensor_entry *v; /* in file order */
     size_t n, cap;
+    enum name_family family; /* before names_translate() */
     char *names; /* all names, NUL between */
     size_t names_len, names_cap;
 };
@@ -133,6 +141,7 @@ enum activation {
 
 struct model_config {
     bool present;
+    const char *from; /* what says it, for messages */
     int64_t n_head, n_embd, n_layer, n_positions, n_ctx, n_inner, vocab_size;
     /* -1 where absent or null */
     enum activation act;

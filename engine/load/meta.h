@@ -15,6 +15,10 @@
 
 enum meta_kind { META_INT = 1, META_REAL, META_TEXT };
 
+/* Its reader's own word: the version of a GGUF file. No file can say it: of
+ * what stands in one, other keys are kept. */
+#define META_GGUF "gguf"
+
 struct meta {
     char *p;
     size_t len, cap;

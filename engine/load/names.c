@@ -98,13 +98,13 @@ fits(const char *name, const char *pattern, unsigned *layer)
 }
 
 static void
-fill_in(const char *pattern, unsigned layer, char *out, size_t cap)
+fill_in(const char *pattern, unsigned layer, int digits, char *out, size_t cap)
 {
     const char *hash = strchr(pattern, '#');
 
     if (hash)
-        snprintf(out, cap, "%.*s%u%s", (int)(hash - pattern), pattern, layer,
-                 hash + 1);
+        snprintf(out, cap, "%.*s%0*u%s", (int)(hash - pattern), pattern, digits,
+                 layer, hash + 1);
     else
         snprintf(out, cap, "%s", pattern);
 }
@@ -123,6 +123,32 @@ squeeze(struct tensor_entry *e)
         }
         e->dim[e->rank] = e->stride[e->rank] = 0;
     }
+}
+
+static enum name_family
+family_of(const struct name_row *r)
+{
+    return strncmp(r->from, "model/", 6) == 0    ? NAMES_OPENAI
+           : strncmp(r->from, "newslm/", 7) == 0 ? NAMES_GPT2_ML
+                                                 : NAMES_GGUF;
+}
+
+const char *
+names_in_file(const struct tensor_table *t, const char *name, char *buf,
+              size_t cap)
+{
+    unsigned layer = 0;
+    size_t k;
+
+    for (k = 0; k < sizeof names / sizeof *names; k++)
+        if (family_of(&names[k]) == t->family &&
+            fits(name, names[k].to, &layer)) {
+            /* gpt2-ml writes layer07 */
+            fill_in(names[k].from, layer, t->family == NAMES_GPT2_ML ? 2 : 1,
+                    buf, cap);
+            return buf;
+        }
+    return name;
 }
 
 /* The row that a name fits, or NULL. */
@@ -153,13 +179,14 @@ names_translate(struct tensor_table *t, struct err *err)
     if (i == t->n)
         return true;
     tensor_table_init(&out);
+    out.family = family_of(find_row(tensor_name(t, i), &layer));
     for (i = 0; i < t->n; i++) {
         struct tensor_entry e = t->v[i];
 
         old = tensor_name(t, i);
         row = find_row(old, &layer);
         if (row) {
-            fill_in(row->to, layer, name, sizeof name);
+            fill_in(row->to, layer, 1, name, sizeof name);
             squeeze(&e);
             old = name;
         }

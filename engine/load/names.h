@@ -8,5 +8,9 @@
  * GGUF; matrices [1, n_in, n_out] lose their first dimension. Names that no
  * family knows stay as they are. */
 bool names_translate(struct tensor_table *t, struct err *err);
+/* What the file calls the tensor that is `name` here, for messages; into buf,
+ * or name itself. */
+const char *names_in_file(const struct tensor_table *t, const char *name,
+                          char *buf, size_t cap);
 
 #endif

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "engine/base/mem.h"
+#include "engine/load/names.h"
 
 #define SIZE_LIMIT  ((uint64_t)1 << 24) /* any one of V, P, D, F */
 #define NAMES_SHOWN 10
@@ -292,6 +293,17 @@ count_layers(struct plan *p, const struct weights_source *s, struct err *err)
     return true;
 }
 
+static bool
+need(const struct weights_source *s, size_t i, const char *name,
+     struct err *err)
+{
+    char buf[LOAD_NAME_MAX + 1];
+
+    return i != PLAN_NONE ||
+           err_set(err, ERR_MODEL, "tensor %s is missing",
+                   names_in_file(&s->table, name, buf, sizeof buf));
+}
+
 /* The network, by the name of its embedding; and what no GPT has. */
 static bool
 find_network(struct plan *p, const struct weights_source *s, struct err *err)
@@ -329,10 +341,11 @@ find_network(struct plan *p, const struct weights_source *s, struct err *err)
     if (found && (ln_f || p->net == NET_GPT1))
         return true;
     if (found || ln_f)
-        return err_set(err, ERR_MODEL, "tensor %s is missing",
-                       !found                 ? "wte.weight"
-                       : p->net == NET_GROVER ? "LayerNorm_embed_norm/gamma"
-                                              : "ln_f.weight");
+        return need(s, PLAN_NONE,
+                    found                              ? "ln_f.weight"
+                    : s->table.family == NAMES_GPT2_ML ? wte[NET_GROVER]
+                                                       : wte[NET_GPT2],
+                    err);
     for (i = 0; i < s->table.n && i < NAMES_SHOWN; i++) {
         n = strlen(list);
         snprintf(list + n, sizeof list - n, "%s%.30s", i ? ", " : "",
@@ -364,13 +377,21 @@ plan_shape(const struct plan *p, enum plan_slot slot, size_t *rows,
     *cols = letter_size(p, slots[slot].cols);
 }
 
+/* The file's own name of a tensor, for messages. */
+static const char *
+label(const struct weights_source *s, size_t i, char buf[LOAD_NAME_MAX + 1])
+{
+    return names_in_file(&s->table, tensor_name(&s->table, i), buf,
+                         LOAD_NAME_MAX + 1);
+}
+
 /* Has tensor i this shape? cols 0: a vector. */
 static bool
 has_shape(const struct weights_source *s, size_t i, size_t rows, size_t cols,
           struct err *err)
 {
     const struct tensor_entry *e = &s->table.v[i];
-    char have[200], want[64];
+    char have[200], want[64], name[LOAD_NAME_MAX + 1];
 
     if (e->rank == (cols ? 2u : 1u) && e->dim[0] == rows &&
         (!cols || e->dim[1] == cols))
@@ -380,15 +401,7 @@ has_shape(const struct weights_source *s, size_t i, size_t rows, size_t cols,
     else
         snprintf(want, sizeof want, "[%zu]", rows);
     return err_set(err, ERR_MODEL, "tensor %s has the shape %s instead of %s",
-                   tensor_name(&s->table, i),
-                   tensor_shape(e, have, sizeof have), want);
-}
-
-static bool
-need(size_t i, const char *name, struct err *err)
-{
-    return i != PLAN_NONE ||
-           err_set(err, ERR_MODEL, "tensor %s is missing", name);
+                   label(s, i, name), tensor_shape(e, have, sizeof have), want);
 }
 
 /* Rank 2 and no size absurd. */
@@ -396,7 +409,7 @@ static bool
 is_matrix(const struct weights_source *s, size_t i, struct err *err)
 {
     const struct tensor_entry *e = &s->table.v[i];
-    char shape[200];
+    char shape[200], name[LOAD_NAME_MAX + 1];
 
     if (e->rank == 2 && e->dim[0] > 0 && e->dim[1] > 0 &&
         e->dim[0] <= SIZE_LIMIT && e->dim[1] <= SIZE_LIMIT)
@@ -404,8 +417,7 @@ is_matrix(const struct weights_source *s, size_t i, struct err *err)
     return err_set(err, ERR_MODEL,
                    "tensor %s has the shape %s, which cannot "
                    "be",
-                   tensor_name(&s->table, i),
-                   tensor_shape(e, shape, sizeof shape));
+                   label(s, i, name), tensor_shape(e, shape, sizeof shape));
 }
 
 /* V, P, D from the embeddings; F and the layout from the first layer. */
@@ -416,12 +428,12 @@ find_sizes(struct plan *p, const struct weights_source *s, struct err *err)
     enum plan_slot first = p->net == NET_GROVER ? SLOT_Q_W : SLOT_QKV_W;
     size_t D;
 
-    if (!need(p->wpe, "wpe.weight", err) ||
-        !need(p->layer[0][first],
+    if (!need(s, p->wpe, "wpe.weight", err) ||
+        !need(s, p->layer[0][first],
               first == SLOT_Q_W ? "h.0.attn.q.weight"
                                 : "h.0.attn.c_attn.weight",
               err) ||
-        !need(p->layer[0][SLOT_FC_W], "h.0.mlp.c_fc.weight", err) ||
+        !need(s, p->layer[0][SLOT_FC_W], "h.0.mlp.c_fc.weight", err) ||
         !is_matrix(s, p->wte, err) || !is_matrix(s, p->wpe, err) ||
         !is_matrix(s, p->layer[0][first], err) ||
         !is_matrix(s, p->layer[0][SLOT_FC_W], err))
@@ -433,7 +445,7 @@ find_sizes(struct plan *p, const struct weights_source *s, struct err *err)
     qkv = &v[p->layer[0][first]];
     fc = &v[p->layer[0][SLOT_FC_W]];
     p->linear = first == SLOT_QKV_W && qkv->dim[0] == 3 * D && qkv->dim[1] == D;
-    p->lacks_biases = p->linear && s->meta.len == 0; /* GGUF has them all */
+    p->lacks_biases = p->linear && !meta_has(&s->meta, META_GGUF);
     p->F = (int)fc->dim[p->linear ? 0 : 1];
     return has_shape(s, p->wpe, (size_t)p->P, D, err);
 }
@@ -465,6 +477,7 @@ check_layers(const struct plan *p, const struct weights_source *s,
 {
     size_t l, i, rows, cols, t;
     bool any_bias = false, ok;
+    char name[64];
     int k;
 
     for (l = 0; l < (size_t)p->L; l++)
@@ -482,9 +495,9 @@ check_layers(const struct plan *p, const struct weights_source *s,
                                l, slots[k].name);
             if (i == PLAN_NONE && may_lack(p, any_bias, (enum plan_slot)k))
                 continue;
-            if (i == PLAN_NONE)
-                return err_set(err, ERR_MODEL, "tensor h.%zu.%s is missing", l,
-                               slots[k].name);
+            snprintf(name, sizeof name, "h.%zu.%s", l, slots[k].name);
+            if (!need(s, i, name, err))
+                return false;
             plan_shape(p, (enum plan_slot)k, &rows, &cols);
             if (slots[k].cols != '1' && !p->linear) {
                 t = rows;
@@ -557,37 +570,37 @@ check_config(struct plan *p, const struct model_config *c, struct notes *n,
 {
     if (c->n_embd >= 0 && c->n_embd != p->D)
         return err_set(err, ERR_MODEL,
-                       "config.json says n_embd %lld, the "
+                       "%s says n_embd %lld, the "
                        "weights are %d wide: it belongs to another model",
-                       (long long)c->n_embd, p->D);
+                       c->from, (long long)c->n_embd, p->D);
     if (c->n_layer > p->L)
         return err_set(err, ERR_MODEL,
-                       "config.json says %lld layers, the "
+                       "%s says %lld layers, the "
                        "file holds %d: it is incomplete",
-                       (long long)c->n_layer, p->L);
+                       c->from, (long long)c->n_layer, p->L);
     if (c->n_layer >= 0 && c->n_layer < p->L)
         notes_add(n,
-                  "config.json says %lld layers, the file holds %d: all "
+                  "%s says %lld layers, the file holds %d: all "
                   "are used",
-                  (long long)c->n_layer, p->L);
+                  c->from, (long long)c->n_layer, p->L);
     if (c->vocab_size >= 0 && (c->vocab_size > (int64_t)p->V + 64 ||
                                c->vocab_size < (int64_t)p->V - 64))
         notes_add(n,
-                  "config.json says %lld tokens, the weights have %d rows: "
+                  "%s says %lld tokens, the weights have %d rows: "
                   "the rows count",
-                  (long long)c->vocab_size, p->V);
+                  c->from, (long long)c->vocab_size, p->V);
     if (c->n_inner >= 0 && c->n_inner != p->F)
         notes_add(n,
-                  "config.json says n_inner %lld, the weights have %d: "
+                  "%s says n_inner %lld, the weights have %d: "
                   "the weights count",
-                  (long long)c->n_inner, p->F);
+                  c->from, (long long)c->n_inner, p->F);
     p->P_used = c->n_ctx >= 0 && c->n_ctx < p->P ? (int)c->n_ctx : p->P;
     if (c->n_head >= 0) {
         if (c->n_head > p->D || p->D % c->n_head != 0)
             return err_set(err, ERR_MODEL,
-                           "config.json says %lld heads, "
+                           "%s says %lld heads, "
                            "which do not divide the width %d",
-                           (long long)c->n_head, p->D);
+                           c->from, (long long)c->n_head, p->D);
         p->H = (int)c->n_head;
         return true;
     }
@@ -642,7 +655,7 @@ plan_gpt2(struct plan *p, const struct weights_source *s,
     if (p->lnf_g != PLAN_NONE && !has_shape(s, p->lnf_g, (size_t)p->D, 0, err))
         return false;
     if (p->lnf_b == PLAN_NONE && !p->lacks_biases && p->net != NET_GPT1)
-        return need(p->lnf_b, "ln_f.bias", err);
+        return need(s, p->lnf_b, "ln_f.bias", err);
     if (p->lnf_b != PLAN_NONE && !has_shape(s, p->lnf_b, (size_t)p->D, 0, err))
         return false;
     if (!check_config(p, cfg, notes, err) || !check_head(&c, cfg))

@@ -53,7 +53,6 @@ struct plan {
     enum network net;
     int V, P, D, L, H, F; /* P: rows of wpe */
     int P_used;           /* positions that may be used: min(P, n_ctx) */
-    bool gguf;            /* the file is one: nothing may be missing */
     bool linear;          /* matrices stand [n_out][n_in] in the file */
     bool lacks_biases;    /* and biases may be missing (nanoGPT) */
     size_t wte, wpe, lnf_g, lnf_b;    /* lnf: PLAN_NONE in NET_GPT1 */

@@ -13,25 +13,36 @@
 #include "engine/base/rd.h"
 #include "engine/load/convert.h"
 #include "engine/load/load.h"
+#include "engine/load/names.h"
 #include "engine/load/quant.h"
 
 #define PIECE_BYTES ((size_t)256 << 10) /* of the file, read at once */
 #define TILE        16                  /* floats in a cache line */
 #define RUN         4096                /* elements compared at once */
 
+static const char *
+tensor_label(const struct weights_source *s, size_t i, char *buf, size_t cap)
+{
+    return names_in_file(&s->table, tensor_name(&s->table, i), buf, cap);
+}
+
 static bool
 bad_number(const struct weights_source *s, size_t i, size_t at, struct err *err)
 {
+    char buf[LOAD_NAME_MAX + 1];
+
     return err_set(err, ERR_MODEL,
                    "%s: tensor %s holds NaN or infinity "
                    "(element %zu): the file is damaged",
-                   s->files[s->table.v[i].file], tensor_name(&s->table, i), at);
+                   s->files[s->table.v[i].file],
+                   tensor_label(s, i, buf, sizeof buf), at);
 }
 
 static bool
 is_readable(const struct weights_source *s, size_t i, struct err *err)
 {
     const struct tensor_entry *e = &s->table.v[i];
+    char buf[LOAD_NAME_MAX + 1];
 
     if (e->dtype == DT_BLOCKS || e->dtype == DT_F64 || e->dtype == DT_F32 ||
         e->dtype == DT_F16 || e->dtype == DT_BF16)
@@ -39,7 +50,7 @@ is_readable(const struct weights_source *s, size_t i, struct err *err)
     return err_set(err, ERR_MODEL,
                    "%s: tensor %s is stored as %s, weights "
                    "must be F32, F16, BF16 or F64",
-                   s->files[e->file], tensor_name(&s->table, i),
+                   s->files[e->file], tensor_label(s, i, buf, sizeof buf),
                    dtype_name(e->dtype));
 }
 
@@ -161,7 +172,8 @@ read_straight(const struct weights_source *s, size_t i, size_t from, size_t to,
     step = PIECE_BYTES / bytes * elems;
     for (; ok && from < to; from += m) {
         m = to - from < step ? to - from : step;
-        ok = read_run(s, i, from, m, raw ? raw : (unsigned char *)out, out, err);
+        ok =
+            read_run(s, i, from, m, raw ? raw : (unsigned char *)out, out, err);
         out += m;
     }
     free(raw);
@@ -250,10 +262,9 @@ weights_read_rows(const struct weights_source *s, size_t i, size_t from,
         return true;
     if (is_contiguous(e)) {
         cols = n / weights_rows(s, i);
-        return transposed
-                   ? read_turned(s, i, from, to, out, err)
-                   : read_straight(s, i, from * cols, to * cols,
-                                   out + from * cols, err);
+        return transposed ? read_turned(s, i, from, to, out, err)
+                          : read_straight(s, i, from * cols, to * cols,
+                                          out + from * cols, err);
     }
     if (!transposed)
         return read_strided(s, i, out, err);

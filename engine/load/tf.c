@@ -261,13 +261,15 @@ read_entry(struct index *x, const char *key, size_t key_len, const char *p,
                        (int)(key_len > 200 ? 200 : key_len), key);
     e.dtype = tf_dtype(type);
     if (key_len == 0 || key[0] == '\0' || is_slot(key, key_len) ||
-        e.dtype == DT_OTHER)
-        return true; /* slices, optimizer, strings: nobody asks for them */
+        (e.dtype == DT_OTHER && key[0] == '_'))
+        return true; /* slices, optimizer, TensorFlow 2's own notes */
     if (sliced)
         return err_set(x->err, ERR_MODEL,
                        "%s: %.*s is stored in slices (a partitioned "
                        "checkpoint); save it whole first",
                        x->name, (int)key_len, key);
+    if (e.dtype == DT_OTHER) /* texts, for one: of no known length */
+        bytes = offset = 0;
     if (!rd_product(e.dim, e.rank, &n) ||
         !rd_mul(n, dtype_size(e.dtype), &need) || need != bytes)
         return err_set(x->err, ERR_MODEL,
