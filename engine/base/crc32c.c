@@ -70,6 +70,26 @@ by_instruction(uint32_t prev, const void *data, size_t len)
         c = _mm_crc32_u8((uint32_t)c, *p);
     return ~(uint32_t)c;
 }
+
+/* The instruction takes three cycles, and a new one may begin in each: three
+ * streams go as fast as one. All of n bytes, a multiple of eight. */
+static void __attribute__((target("sse4.2")))
+three_streams(const unsigned char *p, size_t n, uint32_t sum[3])
+{
+    uint64_t a = UINT32_MAX, b = UINT32_MAX, c = UINT32_MAX, v;
+
+    for (size_t i = 0; i < n; i += 8) {
+        memcpy(&v, p + i, 8);
+        a = _mm_crc32_u64(a, v);
+        memcpy(&v, p + n + i, 8);
+        b = _mm_crc32_u64(b, v);
+        memcpy(&v, p + 2 * n + i, 8);
+        c = _mm_crc32_u64(c, v);
+    }
+    sum[0] = ~(uint32_t)a;
+    sum[1] = ~(uint32_t)b;
+    sum[2] = ~(uint32_t)c;
+}
 #endif
 
 uint32_t
@@ -80,4 +100,22 @@ crc32c(uint32_t prev, const void *p, size_t len)
         return by_instruction(prev, p, len);
 #endif
     return crc32c_by_table(prev, p, len);
+}
+
+void
+crc32c_thirds(const void *data, size_t len, uint32_t sum[3])
+{
+    const unsigned char *p = data;
+    size_t n = len / 24 * 8;
+
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("sse4.2")) {
+        three_streams(p, n, sum);
+        sum[2] = by_instruction(sum[2], p + 3 * n, len - 3 * n);
+        return;
+    }
+#endif
+    sum[0] = crc32c_by_table(0, p, n);
+    sum[1] = crc32c_by_table(0, p + n, n);
+    sum[2] = crc32c_by_table(0, p + 2 * n, len - 2 * n);
 }

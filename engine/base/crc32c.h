@@ -11,5 +11,8 @@
 uint32_t crc32c(uint32_t prev, const void *p, size_t len);
 /* The same without the instruction: what other machines run (for tests). */
 uint32_t crc32c_by_table(uint32_t prev, const void *p, size_t len);
+/* Three sums at once, as fast as memory is read: of the first and the second
+ * len / 24 * 8 bytes, and of what is left. */
+void crc32c_thirds(const void *p, size_t len, uint32_t sum[3]);
 
 #endif

@@ -28,8 +28,9 @@
 #    define MAP_FROM HUGE_PAGE /* blocks from this size on are mapped */
 #endif
 
-struct big {        /* at the head of a large block */
-    size_t map_len; /* 0: from the heap */
+struct big {   /* before a large block */
+    void *map; /* NULL: from the heap */
+    size_t map_len;
 };
 
 static void (*failure_hook)(void);
@@ -124,12 +125,18 @@ xasprintf(const char *fmt, ...)
     return p;
 }
 
-/* A zeroed mapping whose block begins 64 bytes after a 2 MB boundary. */
-static unsigned char *
-map_big(size_t bytes)
+static size_t
+whole_pages(size_t bytes)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    size_t len = (BIG_HEADER + bytes + page - 1) / page * page;
+
+    return (bytes + page - 1) / page * page;
+}
+
+/* len bytes (whole pages), zeroed, from a 2 MB boundary on; NULL: errno. */
+static unsigned char *
+map_aligned(size_t len)
+{
     unsigned char *p, *q;
 
     p = mmap(NULL, len + HUGE_PAGE, PROT_READ | PROT_WRITE,
@@ -142,9 +149,47 @@ map_big(size_t bytes)
         munmap(p, (size_t)(q - p));
     if (q < p + HUGE_PAGE)
         munmap(q + len, (size_t)(p + HUGE_PAGE - q));
+    return q;
+}
+
+/* A zeroed mapping whose block begins 64 bytes after a 2 MB boundary. */
+static unsigned char *
+map_big(size_t bytes)
+{
+    size_t len = whole_pages(BIG_HEADER + bytes);
+    unsigned char *q = map_aligned(len);
+
+    if (!q)
+        return NULL;
     madvise(q, len, MADV_HUGEPAGE);
-    ((struct big *)q)->map_len = len;
+    *(struct big *)q = (struct big){ .map = q, .map_len = len };
     return q + BIG_HEADER;
+}
+
+void *
+mem_big_map(int fd, size_t at, size_t bytes, const char *what, struct err *err)
+{
+    size_t len = whole_pages(at + bytes);
+    unsigned char *q = map_aligned(len);
+
+    if (q && mmap(q, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd,
+                  0) == MAP_FAILED) {
+        int e = errno;
+
+        munmap(q, len);
+        errno = e;
+        q = NULL;
+    }
+    if (!q) {
+        err_errno(err, ERR_MEMORY, errno, "%s cannot be mapped", what);
+        return NULL;
+    }
+    madvise(q, len, MADV_HUGEPAGE);
+    /* The page becomes our own copy; the file stays as it is. */
+    *(struct big *)(q + at - BIG_HEADER) =
+        (struct big){ .map = q, .map_len = len };
+    mprotect(q, len, PROT_READ);
+    return q + at;
 }
 
 void *
@@ -187,8 +232,8 @@ mem_big_free(void *p)
     if (!p)
         return;
     b = (struct big *)((unsigned char *)p - BIG_HEADER);
-    if (b->map_len)
-        munmap(b, b->map_len);
+    if (b->map)
+        munmap(b->map, b->map_len);
     else
         free(b);
 }

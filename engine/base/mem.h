@@ -32,6 +32,12 @@ void mem_fail(void) __attribute__((noreturn));
  * refused or when the product overflows. `what` names it in the message. */
 void *mem_big(size_t n, size_t size, const char *what, struct err *err);
 void mem_big_free(void *p);
+/* The same block out of a file: its bytes [at, at + len), read-only, mapped;
+ * at is a multiple of 64 and not 0. The file must not become shorter while the
+ * block is there: for files that are only ever replaced. NULL and err when the
+ * system refuses. */
+void *mem_big_map(int fd, size_t at, size_t len, const char *what,
+                  struct err *err);
 
 /* Makes room for at least `need` elements in a growing array:
  *     if (a->n == a->cap) a->v = mem_grow(a->v, &a->cap, a->n + 1, sizeof *a->v);
