@@ -24,7 +24,9 @@
 
 enum weight_type { WT_F32, WT_BF16, WT_INT8, WT_INT4, WT_COUNT };
 
-#define MATRIX_LAYOUT 1  /* another number for every other layout */
+/* Another number for every other order of the numbers or rounding of them:
+ * what was kept on the disk is then converted again (engine/cache.h). */
+#define MATRIX_LAYOUT 1
 #define MATRIX_TILE   16 /* rows */
 #define MATRIX_BLOCK  32 /* inputs that share a scale */
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "engine/base/mem.h"
+#include "engine/cache.h"
 #include "engine/gpt2.h"
 #include "engine/kernels/kernels.h"
 #include "engine/load/fill.h"
@@ -247,6 +248,7 @@ describe(struct model *m, const struct plan *p, size_t n_params)
     i->n_ff = p->F;
     i->n_params = n_params;
     i->weight_bytes = m->net ? m->net->n_block * sizeof(float) : 0;
+    i->from_cache = m->kept.found;
     i->tied = p->head == PLAN_NONE;
     i->has_vocab = m->vocab != NULL;
     i->char_like = m->vocab && strcmp(vocab_kind(m->vocab), "wordpiece") == 0;
@@ -256,8 +258,12 @@ static bool
 open_all(struct model *m, const char *path, const struct model_options *opt,
          struct plan *p, struct err *err)
 {
-    struct fill_watch watch = { opt ? opt->progress : NULL,
-                                opt ? opt->ud : NULL };
+    struct fill_watch watch = {
+        .progress = opt ? opt->progress : NULL,
+        .ud = opt ? opt->ud : NULL,
+        .kept = model_keep_find,
+        .kept_ud = m,
+    };
     enum weight_type type = WT_F32;
     size_t n_params = 0;
     const char *note;
@@ -273,10 +279,11 @@ open_all(struct model *m, const char *path, const struct model_options *opt,
     if (!open_vocabulary(m, opt, network_names[p->net], p->V, err))
         return false;
     if (!opt || !opt->vocab_only) {
-        m->net = choose_type(m, p, opt ? opt->type : NULL, &type, err)
-                     ? fill_gpt2(p, &m->files, &m->config, type, &watch,
-                                 &n_params, err)
-                     : NULL;
+        if (!choose_type(m, p, opt ? opt->type : NULL, &type, err))
+            return false;
+        model_keep_prepare(m, p, type, opt ? opt->cache_limit : CACHE_DEFAULT);
+        m->net = fill_gpt2(p, &m->files, &m->config, type, &watch, &n_params,
+                           err);
         if (!m->net)
             return false;
     }

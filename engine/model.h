@@ -8,6 +8,7 @@
 #ifndef JIELONG_MODEL_H
 #define JIELONG_MODEL_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -35,6 +36,12 @@ struct model_options {
     /* The fast arithmetic: last bits may depend on the processor, on how a
      * text came to be read, and on its length. Else the usual one. */
     bool fast;
+    /* Bytes on the disk for converted weights (engine/cache.h): 0 the default,
+     * below 0 none. */
+    int64_t cache_limit;
+    /* gen_local(): the program ends when its text is written, and the weights
+     * are kept even so; else whoever closes the model does not wait. */
+    bool keeps_at_end;
     bool vocab_only; /* `tokens`: check all but leave the weights unread; only
                       * info, notes, vocabulary and hashes are there then */
 };
@@ -52,6 +59,7 @@ struct model_info {
     bool char_like;   /* lengths are shown as 字 rather than 词元 */
     char type[8];     /* running type: "f32", "bf16", "int8", "int4" */
     bool fast;        /* opened for the fast arithmetic */
+    bool from_cache;  /* the weights were kept from an earlier start */
 };
 
 /* NULL and err (ERR_MODEL or ERR_MEMORY) on failure. */
@@ -86,6 +94,12 @@ struct model_hashes {
 };
 bool model_hash(const struct model *m, struct model_hashes *out,
                 struct err *err);
+/* Keeps the converted weights on the disk for the next start, where that is
+ * worth it and they did not come from there: h->weights names them. Takes as
+ * long as writing them; *stop (may be NULL) ends it early. Any thread. false:
+ * not kept, for whatever reason. */
+bool model_keep(const struct model *m, const struct model_hashes *h,
+                const atomic_bool *stop);
 /* The tokenizer's hash alone, cheap, always known after model_open ("" when
  * there is no tokenizer). Spans with ids are matched by it. */
 const char *model_tok_hash(const struct model *m);

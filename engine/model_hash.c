@@ -21,6 +21,7 @@
 #include "engine/base/file.h"
 #include "engine/base/mem.h"
 #include "engine/base/sha256.h"
+#include "engine/cache.h"
 #include "engine/model_parts.h"
 
 #define PIECE      ((size_t)1 << 20)
@@ -30,19 +31,8 @@
 
 /* --- the cache --- */
 
-static char *
-cache_path(void)
-{
-    const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-
-    if (xdg && xdg[0] == '/')
-        return xasprintf("%s/jielong/sha", xdg);
-    return home && home[0] == '/' ? xasprintf("%s/.cache/jielong/sha", home)
-                                  : NULL;
-}
-
-static bool
-cache_key(const struct model *m, char key[65])
+bool
+model_files_key(const struct weights_source *files, char key[65])
 {
     struct sha256 *s = sha256_new();
     char text[160];
@@ -50,8 +40,8 @@ cache_key(const struct model *m, char key[65])
     size_t i;
     bool ok = true;
 
-    for (i = 0; ok && i < m->files.n_files; i++) {
-        ok = fstat(m->files.fds[i], &st) == 0;
+    for (i = 0; ok && i < files->n_files; i++) {
+        ok = fstat(files->fds[i], &st) == 0;
         snprintf(text, sizeof text, "%ju %ju %jd %jd.%09ld\n",
                  (uintmax_t)st.st_dev, (uintmax_t)st.st_ino,
                  (intmax_t)st.st_size, (intmax_t)st.st_mtim.tv_sec,
@@ -86,10 +76,10 @@ cache_load(const char *path, size_t *len)
     return text;
 }
 
-static bool
-cache_find(const char *key, char hex[65])
+bool
+model_hash_known(const char *key, char hex[65])
 {
-    char *path = cache_path(), *text;
+    char *path = cache_place("sha"), *text;
     size_t len, at;
     bool found = false;
 
@@ -110,7 +100,7 @@ cache_find(const char *key, char hex[65])
 static void
 cache_put(const char *key, const char *hex)
 {
-    char *path = cache_path(), *text, *slash, *next;
+    char *path = cache_place("sha"), *text, *slash, *next;
     size_t len;
 
     if (!path)
@@ -158,17 +148,17 @@ hash_weights(const struct model *m, char hex[65], struct err *err)
 {
     char key[65], again[65];
     struct sha256 *s;
-    bool ok = true, known = cache_key(m, key);
+    bool ok = true, known = model_files_key(&m->files, key);
     size_t i;
 
-    if (known && cache_find(key, hex))
+    if (known && model_hash_known(key, hex))
         return true;
     s = sha256_new();
     for (i = 0; ok && i < m->files.n_files; i++)
         ok = add_file(s, m->files.fds[i], m->files.files[i], err);
     sha256_finish(s, hex);
     /* Only what did not change meanwhile is remembered. */
-    if (ok && known && cache_key(m, again) && strcmp(key, again) == 0)
+    if (ok && known && model_files_key(&m->files, again) && strcmp(key, again) == 0)
         cache_put(key, hex);
     return ok;
 }

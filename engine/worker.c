@@ -14,13 +14,15 @@
  *   of them always sees the other.
  * - Hashes are computed by a thread of their own: reading 500 MB again must
  *   not delay the first token. It hands the result to the worker, the ring's
- *   only writer.
+ *   only writer. Then it keeps the converted weights on the disk: they are
+ *   constant, and their name is only known now. The network goes before it.
  */
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -34,7 +36,8 @@ struct local {
     pthread_t thread;
     bool started;
     char *path, *vocab, *type;
-    bool no_vocab_needed, fast;
+    bool no_vocab_needed, fast, keeps_at_end;
+    int64_t cache_limit;
     int n_threads;
 
     /* The mailbox, under `lock`. */
@@ -315,15 +318,18 @@ static void *
 hash_main(void *ud)
 {
     struct local *g = ud;
+    const struct model *m = atomic_load(&g->model);
     struct model_hashes h;
 
-    if (!model_hash(atomic_load(&g->model), &h, NULL))
+    setpriority(PRIO_PROCESS, (id_t)gettid(), 10); /* Linux: of this thread */
+    if (!model_hash(m, &h, NULL))
         return NULL; /* runs are then recorded without it */
     pthread_mutex_lock(&g->lock);
     g->hashes = h;
     g->hash_ready = true;
     pthread_cond_signal(&g->wake);
     pthread_mutex_unlock(&g->lock);
+    model_keep(m, &h, g->keeps_at_end ? NULL : &g->quit);
     return NULL;
 }
 
@@ -335,7 +341,8 @@ load(struct local *g, const struct writer_host *host)
                                  .fast = g->fast,
                                  .progress = tell_loading,
                                  .ud = g,
-                                 .no_vocab_needed = g->no_vocab_needed };
+                                 .no_vocab_needed = g->no_vocab_needed,
+                                 .cache_limit = g->cache_limit };
     struct model *m = model_open(g->path, &opt, &g->failure);
     struct gen_event ev = { .type = GEN_LOADED };
     struct writer *w;
@@ -446,6 +453,8 @@ gen_local(const char *model_path, const struct model_options *opt,
     g->type = opt && opt->type ? xstrdup(opt->type) : NULL;
     g->no_vocab_needed = opt && opt->no_vocab_needed;
     g->fast = opt && opt->fast;
+    g->cache_limit = opt ? opt->cache_limit : 0;
+    g->keeps_at_end = opt && opt->keeps_at_end;
     g->n_threads = n_threads;
     pthread_mutex_init(&g->lock, NULL);
     pthread_cond_init(&g->wake, NULL);

@@ -92,6 +92,8 @@ const struct command_row cli_command_rows[] = {
       N_("how fast a model runs here, as shares of what the memory gives") },
     { "models", cli_models, N_("[--json]"),
       N_("the models that are here, and what is wrong with a broken one") },
+    { "cache", cli_cache, N_("[clear [NAME]]"),
+      N_("converted weights kept for the next start: list or remove them") },
     { "get", cli_get, N_("[NAME | OWNER/NAME] [--yes] [--as FOLDER]"),
       N_("download a model; without a name: those that are known") },
 };

@@ -376,6 +376,8 @@ cli_generate(const struct cli_options *o, const char *text, size_t len)
         .vocab = o->vocab,
         .type = o->config.type ? o->config.type : "auto",
         .fast = o->config.fast,
+        .cache_limit = o->config.cache_limit,
+        .keeps_at_end = true,
     };
     struct job j = { .o = o, .prompt = text, .prompt_len = len };
     char *model = cli_model_path(o);

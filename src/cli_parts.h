@@ -26,4 +26,7 @@ int cli_get(int argc, char **argv);
 /* models [--json]: those that are there (models.c) */
 int cli_models(int argc, char **argv);
 
+/* cache [clear [NAME]]: converted weights on the disk (cli_cache.c) */
+int cli_cache(int argc, char **argv);
+
 #endif

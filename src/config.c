@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "engine/base/mem.h"
+#include "engine/cache.h"
 
 #include "src/i18n.h"
 
@@ -182,6 +183,13 @@ on_value(void *ud, const char *section, const char *name, const char *value)
         if (!src->c->fast && strcmp(value, "no") != 0)
             warn(src, xasprintf(_("%s is one of %s, not \"%s\""), name,
                                 "yes, no", value));
+        return 1;
+    }
+    if (!strcmp(name, "cache")) {
+        if (!cache_parse_limit(value, &src->c->cache_limit))
+            warn(src, xasprintf(_("%s is one of %s, not \"%s\""), name,
+                                _("auto, off, or a size as 500M or 8G"),
+                                value));
         return 1;
     }
     for (size_t i = 0; i < sizeof key_rows / sizeof *key_rows; i++)

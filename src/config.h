@@ -7,6 +7,7 @@
  *     ambiwidth = auto|1|2         ...
  *     lang = zh|en
  *     color = auto|16|256|true|off
+ *     cache = auto|off|8G
  *
  * An unknown key or a bad value warns with its line and is skipped.
  */
@@ -22,6 +23,7 @@ struct config {
     char *model, *type, *theme, *lang, *color; /* owned; NULL when not set */
     int ambiwidth;                      /* 0 auto, 1, 2 */
     bool fast;                          /* the fast arithmetic */
+    int64_t cache_limit; /* bytes for converted weights (engine/cache.h) */
     struct knobs knobs;
     bool knob_set[KNOB_COUNT];
     char **warnings;                    /* translated lines, NULL ends; never

@@ -798,6 +798,43 @@ a_name_means_a_story(void **state)
     assert_choice("renamed", EXIT_OK, "renamed", NULL);
 }
 
+static void
+the_cache_is_listed_and_cleared(void **state)
+{
+    char *cache = inside("cache"), *text = inside("config");
+    struct result r;
+
+    setenv("XDG_CACHE_HOME", cache, 1);
+    setenv("JIELONG_CONFIG", text, 1);
+    put_file("config", "cache = 3G\n", 11);
+    r = run("cache|--lang|en");
+    assert_status(&r, EXIT_OK);
+    assert_non_null(strstr(r.out, "at most 3.00 GB"));
+    done(&r);
+    put_file("config", "cache = off\n", 12);
+    r = run("cache|--lang|en");
+    assert_non_null(strstr(r.out, "switched off"));
+    done(&r);
+    r = run("cache|clear");
+    assert_status(&r, EXIT_OK);
+    done(&r);
+    r = run("cache|clear|no-such-model");
+    assert_status(&r, EXIT_FAILED);
+    assert_non_null(strstr(r.err, "no-such-model"));
+    assert_true(r.n_out == 0);
+    done(&r);
+    r = run("cache|clean");
+    assert_status(&r, EXIT_USAGE);
+    done(&r);
+    r = run("cache|clear|one|two");
+    assert_status(&r, EXIT_USAGE);
+    done(&r);
+    unsetenv("JIELONG_CONFIG");
+    unsetenv("XDG_CACHE_HOME");
+    free(text);
+    free(cache);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int
@@ -825,6 +862,7 @@ main(void)
         TEST(a_story_comes_out_again),
         TEST(a_torn_story_is_exported_and_told),
         TEST(a_name_means_a_story),
+        TEST(the_cache_is_listed_and_cleared),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

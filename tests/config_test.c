@@ -102,6 +102,7 @@ what_is_wrong_is_named_with_its_line(void **state)
     assert_warns("color = blue\n", "line 1", "blue");
     assert_warns("ambiwidth = 3\n", "line 1", "auto");
     assert_warns("lang = fr\n", "line 1", "fr");
+    assert_warns("cache = 8\n", "line 1", "500M");
     assert_warns("fast = quite\n", "line 1", "yes, no");
     assert_warns("# a\nrubbish\n", "line 2", "NAME");
     assert_warns("[knobs\n", "line 1", "]");

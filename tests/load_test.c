@@ -687,7 +687,7 @@ progress_and_cancel(void **state)
     struct plan p;
     struct err err = { 0 };
     struct watch w = { 0 };
-    struct fill_watch watch = { watch_progress, &w };
+    struct fill_watch watch = { .progress = watch_progress, .ud = &w };
     struct gpt2 *g;
     size_t n;
 

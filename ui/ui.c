@@ -214,6 +214,7 @@ ui_new_generator(const struct page_request *req, const char *path)
         .vocab = req && !path ? req->vocab : NULL,
         .type = c && c->type ? c->type : "auto",
         .fast = c && c->fast,
+        .cache_limit = c ? c->cache_limit : 0,
     };
 
     if (!path && req)

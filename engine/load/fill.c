@@ -351,32 +351,44 @@ by_place(const void *a, const void *b, void *table)
     return x->from < y->from ? -1 : x->from > y->from;
 }
 
+struct pool *
+fill_pool(bool many)
+{
+    struct pool *pool = pool_new(many ? 0 : 1);
+
+    if (pool_threads(pool) > THREADS_MAX) {
+        pool_free(pool);
+        pool = pool_new(THREADS_MAX);
+    }
+    return pool;
+}
+
+/* false and f->err: the caller wants no more. */
+static bool
+tell_all(struct fill *f)
+{
+    return !f->watch || !f->watch->progress ||
+           f->watch->progress(f->watch->ud, f->total, f->total) ||
+           err_set(&f->err, ERR_CANCELLED, "loading was cancelled");
+}
+
 static bool
 run_all(struct fill *f, struct err *err)
 {
     struct pool *pool;
-    int threads;
 
     if (f->n > POOL_CHUNKS_MAX)
         return err_set(err, ERR_MODEL, "the model has too many parts");
     qsort_r(f->job, f->n, sizeof *f->job, by_place,
             (void *)(uintptr_t)&f->s->table);
     pthread_mutex_init(&f->lock, NULL);
-    pool = pool_new(f->total < RUN_BYTES ? 1 : 0);
-    threads = pool_threads(pool);
-    if (threads > THREADS_MAX) {
-        pool_free(pool);
-        pool = pool_new(THREADS_MAX);
-    }
+    pool = fill_pool(f->total >= RUN_BYTES);
     for (size_t i = 0; i < AHEAD; i++)
         announce(f, i);
     pool_run(pool, (int)f->n, run_job, f);
     pool_free(pool);
     pthread_mutex_destroy(&f->lock);
-    if (f->err.kind == ERR_NONE && f->watch && f->watch->progress &&
-        !f->watch->progress(f->watch->ud, f->total, f->total))
-        err_set(&f->err, ERR_CANCELLED, "loading was cancelled");
-    if (f->err.kind == ERR_NONE)
+    if (f->err.kind == ERR_NONE && tell_all(f))
         return true;
     if (err)
         *err = f->err;
@@ -391,7 +403,7 @@ fill_gpt2(const struct plan *p, const struct weights_source *s,
     struct gpt2 *g = xcalloc(1, sizeof *g);
     struct layout count = { .ok = true, .type = type }, real = count;
     struct fill f = { .s = s, .watch = watch };
-    bool ok;
+    bool ok, kept = false;
 
     g->net = p->net;
     g->type = type;
@@ -411,16 +423,22 @@ fill_gpt2(const struct plan *p, const struct weights_source *s,
     ok = count.ok ? enough_memory(count.at, count.params, type, err)
                   : err_set(err, ERR_MEMORY,
                             "the weights are larger than any memory");
-    if (ok) {
-        g->block = real.base =
-            mem_big(count.at, sizeof(float), "the model", err);
+    if (ok && watch && watch->kept) {
+        g->block = watch->kept(watch->kept_ud, count.at * sizeof(float));
+        kept = g->block != NULL;
+    }
+    if (ok && !kept) {
+        g->block = mem_big(count.at, sizeof(float), "the model", err);
         ok = g->block != NULL;
     }
     if (ok) {
+        real.base = g->block;
         lay_out(&real, p, g, &f);
         g->n_block = real.at;
         *n_params = real.params;
-        ok = run_all(&f, err);
+        ok = kept ? tell_all(&f) : run_all(&f, err);
+        if (!ok && kept && err)
+            *err = f.err;
     }
     free(f.job);
     if (ok)

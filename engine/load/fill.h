@@ -14,6 +14,10 @@ struct gpt2;
 struct fill_watch { /* called on the calling thread only; false: cancel */
     bool (*progress)(void *ud, size_t done, size_t total); /* bytes; or NULL */
     void *ud;
+    /* A finished block of so many bytes that was kept from an earlier time,
+     * given (mem_big_free), or NULL; may itself be NULL. */
+    float *(*kept)(void *kept_ud, size_t bytes);
+    void *kept_ud;
 };
 
 /* The matrices in the running type, made from the file's rows piece by piece:
@@ -25,5 +29,10 @@ struct gpt2 *fill_gpt2(const struct plan *p, const struct weights_source *s,
                        const struct model_config *c,
                        enum weight_type type, const struct fill_watch *watch,
                        size_t *n_params, struct err *err);
+
+struct pool;
+/* Threads for reading and checking: more than eight only queue up at the
+ * memory. many false: the caller alone. For pool_free(). */
+struct pool *fill_pool(bool many);
 
 #endif
