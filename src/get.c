@@ -78,6 +78,7 @@ watch_signals(void)
     sigaction(SIGTERM, &sa, NULL);
     sigaction(SIGHUP, &sa, NULL);
     signal(SIGPIPE, SIG_IGN); /* a server that hangs up */
+    signal(SIGXFSZ, SIG_IGN); /* a write beyond a limit fails in words */
 }
 
 /* --- what is asked for --- */
@@ -90,9 +91,12 @@ list_known(void)
     for (size_t i = 0; i < hub_n_known; i++) {
         const struct hub_known *k = &hub_known[i];
 
+        char size[16];
         const char *licence = k->licence ? k->licence : _("not stated");
 
-        printf("  %-36s %5u MB  %s%*s %s\n", strchr(k->repo, '/') + 1, k->mb,
+        snprintf(size, sizeof size, "~%u",
+                 k->mb); /* the hub tells it exactly */
+        printf("  %-36s %6s MB  %s%*s %s\n", strchr(k->repo, '/') + 1, size,
                licence, LICENCE_COLS - models_text_cols(licence), "",
                _(k->about));
     }
@@ -356,15 +360,19 @@ static void
 describe(const struct job *j)
 {
     char size[32];
+    const char *about = "";
     bool untold;
     uint64_t sum = total_size(j, &untold);
 
-    if (sum == 0 && j->known)
+    /* The hub's own figure; the table's is only about right. */
+    if (sum == 0 && j->known) {
         sum = (uint64_t)j->known->mb * 1000000;
+        about = "~";
+    }
     fprintf(stderr, "%s %s/%s\n", _("model:  "), j->endpoint, j->repo);
     fprintf(stderr, "%s %s\n", _("licence:"),
             licence(j) ? licence(j) : _("not stated"));
-    fprintf(stderr, "%s %s%s\n", _("size:   "),
+    fprintf(stderr, "%s %s%s%s\n", _("size:   "), about,
             sum ? get_size_text(sum, size, sizeof size)
                 : _("not told by the hub"),
             sum && untold ? _(" at least") : "");

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -113,6 +114,7 @@ struct result {
 struct setup { /* of one run; NULL and 0 mean the usual */
     const char *fault, *endpoint, *ca, *args[6], *token, *home;
     int port;
+    rlim_t limit; /* of the length of a file */
 };
 
 /* A folder of its own for each run that names none. */
@@ -150,6 +152,8 @@ child(const struct setup *s, const char *home, int err)
     unsetenv("HF_TOKEN");
     if (s->token)
         setenv("HF_TOKEN", s->token, 1);
+    if (s->limit)
+        setrlimit(RLIMIT_FSIZE, &(struct rlimit){ s->limit, s->limit });
     dup2(null, 0);
     dup2(null, 1);
     dup2(err, 2);
@@ -399,6 +403,59 @@ test_interrupted(void **state)
     assert_int_equal(run(s).status, 0);
     assert_whole(home);
     free(path);
+    free(home);
+    free(at);
+}
+
+/* A second command for the same model leaves the first one alone. */
+static void
+test_two_at_once(void **state)
+{
+    char *home = new_home(), *at = endpoint("stall.9000"), *path;
+    struct setup s = { .endpoint = at, .home = home };
+    struct result r;
+    struct stat st = { 0 };
+    pid_t pid;
+    int fd;
+
+    path = xasprintf("%s/jielong/models/.incoming-tiny/" VICTIM ".part", home);
+    pid = start(&s, home, &fd);
+    while (stat(path, &st) != 0 || st.st_size < 9000) {
+        assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
+        nanosleep(&(struct timespec){ .tv_nsec = 5000000 }, NULL);
+    }
+    r = run(s);
+    assert_int_equal(r.status, 1);
+    assert_non_null(strstr(r.err, "another jielong is downloading tiny"));
+    kill(pid, SIGTERM);
+    assert_int_equal(finish(pid, fd).status, 128 + SIGTERM);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_size, 9000);
+    assert_int_equal(run(s).status, 0);
+    assert_whole(home);
+    free(path);
+    free(home);
+    free(at);
+}
+
+/* No room in mid-file is a message; with room the same command goes on. */
+static void
+test_no_room(void **state)
+{
+    char *home = new_home(), *at = endpoint("none.0"), *text;
+    struct setup s = { .endpoint = at, .home = home, .limit = 10000 };
+    struct result r = run(s);
+    size_t len;
+
+    assert_int_equal(r.status, 1);
+    assert_non_null(strstr(r.err, VICTIM ".part cannot be written"));
+    assert_false(has(home, "tiny/config.json"));
+    assert_true(read_home(home, ".incoming-tiny/" VICTIM ".part", &text, &len));
+    assert_int_equal(len, 10000);
+    free(text);
+    s.limit = 0;
+    assert_int_equal(run(s).status, 0);
+    assert_whole(home);
     free(home);
     free(at);
 }
@@ -810,6 +867,8 @@ main(void)
         cmocka_unit_test(test_fails),
         cmocka_unit_test(test_same_command_goes_on),
         cmocka_unit_test(test_interrupted),
+        cmocka_unit_test(test_two_at_once),
+        cmocka_unit_test(test_no_room),
         cmocka_unit_test(test_foreign_part),
         cmocka_unit_test(test_certificates),
         cmocka_unit_test(test_only_https),
