@@ -175,6 +175,7 @@ struct stopper {
     enum stop_at stop_at;
     int64_t length;     /* of the knob that `left` was counted from */
     int64_t left;       /* tokens still to come; negative: past the length */
+    int64_t min_length; /* tokens before the end of text may come */
     int64_t extra;      /* tokens written since it was reached */
     bool sentence_done; /* the run has finished its first sentence */
     int at;             /* enum sentence_at: where the text stands */
@@ -217,6 +218,9 @@ struct stop_verdict stopper_add(struct stopper *s, const char *text,
 /* Is the run over as it stands, without another token? (Nothing was left of
  * the length, or the knob was turned below what is written.) */
 enum gen_why stopper_now(const struct stopper *s);
+/* May the next token be the end of text? Not before the run has finished its
+ * first sentence and is as long as min-length says. */
+bool stopper_may_end(const struct stopper *s);
 void stopper_finish(struct stopper *s);
 
 #endif

@@ -134,6 +134,15 @@ const struct knob_row knob_rows[KNOB_COUNT] = {
         .neutral = NAN, .def = 80,
         .help = N_("how much the model writes at a time"),
         .offset = AT(length) },
+    [KNOB_MIN_LENGTH] = {
+        .id = KNOB_MIN_LENGTH, .kind = KNOB_INT,
+        .name = "min-length",
+        .label = N_("least length"), .unit = N_("tokens"),
+        .min = 0, .max = 100000, .step = 10,
+        .neutral = 0, .def = 0,
+        .help = N_("the model cannot end the text itself before so much; "
+                   "0: not before its first sentence is done"),
+        .offset = AT(min_length) },
     [KNOB_STOP_AT] = {
         .id = KNOB_STOP_AT, .kind = KNOB_CHOICE,
         .name = "stop-at",

@@ -26,6 +26,7 @@ enum knob_id {
     KNOB_FREQUENCY,
     KNOB_PRESENCE,
     KNOB_LENGTH,
+    KNOB_MIN_LENGTH,
     KNOB_STOP_AT,
     KNOB_CANDIDATES,
     KNOB_SEED,
@@ -72,6 +73,7 @@ struct knobs {
     int64_t repeat_range; /* tokens looked back; 0 off */
     double frequency, presence; /* 0 off */
     int64_t length;    /* tokens */
+    int64_t min_length; /* tokens before an end of text; 0: a sentence */
     int64_t stop_at;   /* enum stop_at */
     int64_t candidates; /* continuations written at once, where asked for */
     bool seed_random;

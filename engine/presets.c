@@ -1,9 +1,9 @@
 /* engine/presets.c  Settings of the chain under a name, as rows.
  *
  * A preset is a line of knobs, as one would type them. The knobs of the chain
- * that it does not name return to their defaults, so that a preset means the
- * same whatever stood there before; all others stay as they are. Where the
- * foreign ones come from: doc/sampling.md.
+ * (and min-length) that it does not name return to their defaults, so that a
+ * preset means the same whatever stood there before; all others stay as they
+ * are. Where the foreign ones come from: doc/sampling.md.
  */
 #include <stdio.h>
 #include <string.h>
@@ -22,9 +22,11 @@ const struct preset_row preset_rows[] = {
     { "tutorial", "教程", N_("tutorial"),
       "temp=inf top-k=10 top-p=1 min-p=0 repeat=1" },
     /* scripts/demo.py of gpt2-ml: nothing but top-p, and there the token
-     * that crosses the line is left out. */
+     * that crosses the line is left out; its end token ends a text only
+     * beyond -min_len, 1024 where nobody says otherwise. */
     { "gpt2-ml", NULL, "gpt2-ml",
-      "temp=1 top-k=0 top-p=0.95 top-p-rule=exclusive min-p=0 repeat=1" },
+      "temp=1 top-k=0 top-p=0.95 top-p-rule=exclusive min-p=0 repeat=1 "
+      "min-length=1024" },
 };
 const int n_presets = sizeof preset_rows / sizeof *preset_rows;
 
@@ -41,7 +43,8 @@ preset_find(const char *name)
 bool
 preset_sets(const struct knob_row *row)
 {
-    return row->stage != STAGE_NONE || row->kind == KNOB_STAGES;
+    return row->stage != STAGE_NONE || row->kind == KNOB_STAGES ||
+           row->id == KNOB_MIN_LENGTH;
 }
 
 void

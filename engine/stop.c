@@ -46,6 +46,7 @@ stopper_knobs(struct stopper *s, const struct knobs *k)
 {
     s->left += k->length - s->length;
     s->length = k->length;
+    s->min_length = k->min_length;
     s->stop_at = (enum stop_at)k->stop_at;
     split_stops(s, k->stop);
 }
@@ -68,6 +69,12 @@ stopper_init(struct stopper *s, const struct knobs *k, int64_t left,
     }
     s->quote_open = st.quote_open;
     s->at = left <= 0 ? (int)st.at : SENTENCE_MID;
+}
+
+bool
+stopper_may_end(const struct stopper *s)
+{
+    return s->sentence_done && s->length - s->left >= s->min_length;
 }
 
 void

@@ -376,8 +376,8 @@ draw(struct writer *w, struct drawn *d, struct err *err)
 
     return sampler_draw(w->sampler, session_logits(w->session), &w->knobs,
                         w->prompt.tok.v, w->prompt.tok.n,
-                        w->stopper.sentence_done ? -1 : w->profile->end, &at, d,
-                        err);
+                        stopper_may_end(&w->stopper) ? -1 : w->profile->end,
+                        &at, d, err);
 }
 
 static void

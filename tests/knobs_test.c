@@ -367,6 +367,10 @@ presets_are_rows(void **state)
     assert_string_equal(shown(&k, KNOB_TOP_K), "0");
     assert_string_equal(shown(&k, KNOB_TOP_P), "0.95");
     assert_string_equal(shown(&k, KNOB_TOP_P_RULE), "exclusive");
+    assert_string_equal(shown(&k, KNOB_MIN_LENGTH), "1024");
+    preset_apply(&k, preset_find("normal"));
+    assert_string_equal(shown(&k, KNOB_MIN_LENGTH), "0");
+    preset_apply(&k, preset_find("gpt2-ml"));
     parses(&k, KNOB_TEMP, "0.77");
     assert_int_equal(preset_of(&k), -1);
     assert_null(preset_find("no such"));

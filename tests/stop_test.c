@@ -245,6 +245,35 @@ held_text_belongs_to_the_story_when_the_length_ends(void **state)
     check(&k, 9, TOK("好", "。", "完"), GEN_WHY_STOP, "好");
 }
 
+/* After so many tokens of "他走了。" with length 8, `left` at the start. */
+static bool
+may_end_after(int64_t min, int64_t left, int n)
+{
+    struct knobs k = stop_at(STOP_AT_NEVER);
+    struct stopper s;
+    bool may;
+
+    k.length = 8;
+    k.min_length = min;
+    stopper_init(&s, &k, left, "", 0);
+    for (int i = 0; i < n; i++)
+        stopper_add(&s, "他走了。", strlen("他走了。"));
+    may = stopper_may_end(&s);
+    stopper_finish(&s);
+    return may;
+}
+
+static void
+end_of_text_waits_for_its_length(void **state)
+{
+    assert_false(may_end_after(0, 8, 0)); /* no sentence yet */
+    assert_true(may_end_after(0, 8, 1));
+    assert_false(may_end_after(2, 8, 1));
+    assert_true(may_end_after(2, 8, 2));
+    assert_true(may_end_after(7, 2, 1)); /* a run that had written 6 */
+    assert_false(may_end_after(8, 2, 1));
+}
+
 static void
 first_sentence_is_known(void **state)
 {
@@ -361,6 +390,7 @@ main(void)
         cmocka_unit_test(stop_strings_never_reach_the_page),
         cmocka_unit_test(several_stop_strings_and_line_breaks),
         cmocka_unit_test(held_text_belongs_to_the_story_when_the_length_ends),
+        cmocka_unit_test(end_of_text_waits_for_its_length),
         cmocka_unit_test(first_sentence_is_known),
         cmocka_unit_test(loops_are_seen),
         cmocka_unit_test(the_longest_loop_is_64_characters),
