@@ -13,6 +13,7 @@
 #include <stddef.h>
 
 #include "engine/base/err.h"
+#include "engine/kv.h"
 #include "engine/load/load.h"
 #include "engine/matrix.h"
 
@@ -63,26 +64,32 @@ struct gpt2_scratch *gpt2_scratch_new(const struct gpt2 *g, int T,
 void gpt2_scratch_free(struct gpt2_scratch *s);
 size_t gpt2_scratch_bytes(const struct gpt2_scratch *s);
 
-/* Keys and values of one timeline, k and v each [L][H][P][d]: what one head
- * reads for one query is one run of memory, and a run of n positions is the
- * row-major matrix that both ways of attention want. Allocated for all P
- * positions at once; memory that was never written costs nothing. */
-struct kv {
-    float *k, *v;
-    int n; /* positions filled; may be lowered to go back */
-};
-bool kv_init(struct kv *kv, const struct gpt2 *g, struct err *err);
-void kv_finish(struct kv *kv);
-size_t kv_bytes(const struct gpt2 *g);
+/* Keys and values stand in f32 beside f32 weights, else in f16: what is lost
+ * then (2^-11 of each number) is far below what the weights' type has lost,
+ * and a long text costs half the memory and half its reading. */
+struct kv_shape gpt2_kv_shape(const struct gpt2 *g);
+/* Bytes of the pages of one timeline of all P positions. */
+size_t gpt2_kv_bytes(const struct gpt2 *g);
 
-/* Runs ids[0..T) at positions kv->n .. kv->n+T-1, appends their keys and
- * values, and leaves logits [V] of the last position in `logits`, or of all
- * T positions ([T][V]) when all is true; logits NULL: none wanted (prefill in
- * slices). `cancel` is looked at before every layer: when set, returns false
- * and kv->n is unchanged. 1 <= T <= the scratch's T, kv->n + T <= P, and
- * every id is in [0, V). */
-bool gpt2_forward(const struct gpt2 *g, struct gpt2_scratch *s, struct kv *kv,
-                  const int *ids, int T, float *logits, bool all,
-                  const atomic_bool *cancel);
+/* What a pass does for one timeline: ids[0..n) at positions kv->n ..
+ * kv->n+n-1; the last `wanted` of them leave logits. */
+struct gpt2_part {
+    struct kv *kv;
+    const int *ids;
+    int n;
+    int wanted; /* 0 .. n */
+};
+
+/* Runs all parts in one pass over the weights and appends their keys and
+ * values; logits [sum of wanted][V] in the order of the parts (NULL when none
+ * is wanted). Which parts share a pass changes no bit. Together at most the
+ * scratch's T tokens, at least one; kv->n + n <= P for each, every id in
+ * [0, V), no timeline twice.
+ * false and err, and every kv->n unchanged: no room for the pages
+ * (ERR_MEMORY), or `cancel` (may be NULL), which is looked at before every
+ * layer, was set (ERR_CANCELLED). */
+bool gpt2_forward(const struct gpt2 *g, struct gpt2_scratch *s,
+                  const struct gpt2_part *part, int n_parts, float *logits,
+                  const atomic_bool *cancel, struct err *err);
 
 #endif

@@ -9,6 +9,7 @@
 #include "engine/base/mem.h"
 #include "engine/base/philox.h"
 #include "engine/base/pool.h"
+#include "engine/gpt2.h"
 #include "engine/model.h"
 #include "engine/session.h"
 
@@ -323,9 +324,9 @@ find_bytes(struct bench *b)
     if (!i->tied)
         b->read_bytes -=
             (size_t)((double)matrices * ((double)V * (double)D / all));
-    b->kv_row = 2 * sizeof(float) * L * D;
     b->out->read_bytes = b->read_bytes;
-    b->out->kv_bytes = b->kv_row * P;
+    b->out->kv_bytes = gpt2_kv_bytes(model_gpt2(b->m));
+    b->kv_row = b->out->kv_bytes / P;
 }
 
 static bool

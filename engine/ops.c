@@ -28,7 +28,6 @@
 #define CHUNKS_MAX  1024
 #define BLAS_TOKENS 32 /* from here on unpacking the weights pays */
 #define BLAS_ROWS   192
-#define TILE_DEPTH  256 /* inputs of one tile: its panel fits the L1 cache */
 /* Work (multiply-adds) that one thread does before a second could join. */
 #define ALONE 16384
 
@@ -84,18 +83,15 @@ struct ops *
 ops_new(const struct ops_limits *lim, struct err *err)
 {
     struct ops *o = xcalloc(1, sizeof *o);
-    size_t panel, attention, products;
+    size_t products;
 
     o->lim = *lim;
     o->k = kernels_best();
-    panel = (size_t)o->k->panel;
     o->n_panels = (size_t)lim->T * (size_t)lim->n_in;
-    /* Scores, packed queries, output tile, sums. */
-    attention = ((size_t)lim->P + 2 * (size_t)lim->d + 1) * panel;
     products = max_size((size_t)lim->T, INT_TOKENS) * GROUP_ROWS;
     if (use_blas(o))
         products = max_size(products, BLAS_ROWS * (size_t)lim->n_in);
-    o->n_part = up_to(max_size(attention, products), 64);
+    o->n_part = up_to(products, 64);
     o->pool = pool_new(lim->n_threads);
     o->panels = mem_big(o->n_panels, sizeof(float), "working memory", err);
     if (o->panels)
@@ -144,9 +140,21 @@ ops_level(const struct ops *o)
     return o->k->name;
 }
 
-/* Chunks of a loop, on this thread alone when there is too little to do. */
-static void
-run(struct ops *o, int n, size_t work, void (*fn)(void *, int, int), void *ud)
+const struct kernels *
+ops_kernels(const struct ops *o)
+{
+    return o->k;
+}
+
+int
+ops_threads(const struct ops *o)
+{
+    return pool_threads(o->pool);
+}
+
+void
+ops_run(struct ops *o, int n, size_t work, void (*fn)(void *, int, int),
+        void *ud)
 {
     if (work > ALONE) {
         pool_run(o->pool, n, fn, ud);
@@ -160,13 +168,6 @@ static float *
 own_part(const struct ops *o, int thread)
 {
     return o->part + o->n_part * (size_t)thread;
-}
-
-/* How wide the panel of T tokens has to be. */
-static int
-panel_width(const struct ops *o, int T)
-{
-    return T <= o->k->panel / 2 ? o->k->panel / 2 : o->k->panel;
 }
 
 /* --- embedding, norm --- */
@@ -213,8 +214,8 @@ ops_norm(struct ops *o, const float *x, const float *g, const float *b,
 {
     struct norm_job j = { o, x, g, b, eps, T, D, y };
 
-    run(o, (T + NORM_ROWS - 1) / NORM_ROWS, (size_t)T * (size_t)D, norm_chunk,
-        &j);
+    ops_run(o, (T + NORM_ROWS - 1) / NORM_ROWS, (size_t)T * (size_t)D,
+            norm_chunk, &j);
 }
 
 /* --- linear layers --- */
@@ -318,8 +319,8 @@ pack(struct linear_job *j)
     j->n_panels = (j->T + j->o->k->tokens - 1) / j->o->k->tokens;
     j->panels = j->T == 1 ? j->x : j->o->panels;
     if (j->T > 1)
-        run(j->o, j->n_panels * runs, (size_t)j->T * (size_t)j->l->w->n_in,
-            pack_chunk, j);
+        ops_run(j->o, j->n_panels * runs, (size_t)j->T * (size_t)j->l->w->n_in,
+                pack_chunk, j);
 }
 
 /* v[T][ldv] of n_tiles tiles from row i on, for all tokens. With several
@@ -368,10 +369,10 @@ linear_float(struct linear_job *j)
     const struct matrix *w = j->l->w;
 
     pack(j);
-    run(j->o,
-        cut(j, matrix_tile_bytes(w->type, w->n_in) / MATRIX_TILE,
-            MATRIX_TILE * (j->n_panels > 1 ? 2 : 1)),
-        work_of(j), float_chunk, j);
+    ops_run(j->o,
+            cut(j, matrix_tile_bytes(w->type, w->n_in) / MATRIX_TILE,
+                MATRIX_TILE * (j->n_panels > 1 ? 2 : 1)),
+            work_of(j), float_chunk, j);
 }
 
 /* --- int8 and int4 --- */
@@ -426,11 +427,11 @@ linear_tiled(struct linear_job *j)
         .minus = j->o->minus,
         .n_blocks = up_to((size_t)w->n_in, MATRIX_BLOCK) / MATRIX_BLOCK,
     };
-    run(j->o, j->T, (size_t)j->T * (size_t)w->n_in, quantize_token, j);
-    run(j->o,
-        cut(j, matrix_tile_bytes(w->type, w->n_in) / MATRIX_TILE + 1,
-            MATRIX_TILE),
-        work_of(j), tiled_chunk, j);
+    ops_run(j->o, j->T, (size_t)j->T * (size_t)w->n_in, quantize_token, j);
+    ops_run(j->o,
+            cut(j, matrix_tile_bytes(w->type, w->n_in) / MATRIX_TILE + 1,
+                MATRIX_TILE),
+            work_of(j), tiled_chunk, j);
 }
 
 /* --- by OpenBLAS --- */
@@ -461,8 +462,8 @@ blas_chunk(void *ud, int chunk, int thread)
 static void
 linear_blas(struct linear_job *j)
 {
-    run(j->o, (j->l->w->n_out + BLAS_ROWS - 1) / BLAS_ROWS, work_of(j),
-        blas_chunk, j);
+    ops_run(j->o, (j->l->w->n_out + BLAS_ROWS - 1) / BLAS_ROWS, work_of(j),
+            blas_chunk, j);
 }
 
 void
@@ -483,99 +484,6 @@ ops_linear(struct ops *o, const struct ops_linear *l, const float *x, int T,
         linear_blas(&j);
     else
         linear_float(&j);
-}
-
-/* --- attention --- */
-
-struct attend_job {
-    struct ops *o;
-    const struct ops_attention *a;
-    const float *qkv;
-    int first, T;
-    float *out;
-};
-
-/* One query over n positions, at the read speed of the cache. */
-static void
-attend_one(const struct attend_job *j, const float *q, const float *k,
-           const float *v, int n, float *s, float *out)
-{
-    const struct kernels *kn = j->o->k;
-    int d = j->a->d;
-    float sum;
-
-    kn->dots(k, (size_t)d, n, d, q, (size_t)d, 1, s, (size_t)n);
-    sum = kn->softmax(s, n, j->a->scale);
-    kn->mix(s, v, n, d, out);
-    for (int i = 0; i < d; i++)
-        out[i] /= sum;
-}
-
-/* One panel of queries: tokens t0 .. t0+T-1 of the pass. Scores stand in
- * columns, so the softmax of 2 VW queries runs side by side. */
-static void
-attend_panel(const struct attend_job *j, const float *q, const float *k,
-             const float *v, int t0, int T, float *part, float *out)
-{
-    const struct kernels *kn = j->o->k;
-    const struct ops_attention *a = j->a;
-    size_t d = (size_t)a->d, D = d * (size_t)a->H;
-    int n = a->n + t0 + T; /* positions that the last of them sees */
-    int width = panel_width(j->o, T);
-    float *s = part, *qp = s + (size_t)j->o->lim.P * (size_t)width;
-    float *c = qp + d * (size_t)width, *sum = c + d * (size_t)width;
-
-    kn->pack(q + (size_t)t0 * 3 * D, 3 * D, T, a->d, a->scale, width, qp);
-    kn->tile(k, d, 1, n, a->d, qp, width, s, false);
-    kn->softmax_panel(s, n, a->n + t0 + 1, width, sum);
-    for (int k0 = 0; k0 < n; k0 += TILE_DEPTH)
-        kn->tile(v + (size_t)k0 * d, 1, d, a->d,
-                 n - k0 < TILE_DEPTH ? n - k0 : TILE_DEPTH,
-                 s + (size_t)k0 * (size_t)width, width, c, k0 > 0);
-    kn->unpack(c, a->d, T, width, out, D);
-    for (int t = 0; t < T; t++)
-        for (size_t i = 0; i < d; i++)
-            out[(size_t)t * D + i] /= sum[t];
-}
-
-static void
-attend_head(void *ud, int h, int thread)
-{
-    struct attend_job *j = ud;
-    const struct ops_attention *a = j->a;
-    size_t d = (size_t)a->d, D = d * (size_t)a->H;
-    float *k = a->k + (size_t)h * (size_t)a->P * d;
-    float *v = a->v + (size_t)h * (size_t)a->P * d;
-    const float *q = j->qkv + (size_t)h * d;
-    float *part = own_part(j->o, thread), *out = j->out + (size_t)h * d;
-
-    for (int t = 0; t < j->T; t++) {
-        const float *from = q + (size_t)t * 3 * D;
-
-        memcpy(k + (size_t)(a->n + t) * d, from + D, d * sizeof *k);
-        memcpy(v + (size_t)(a->n + t) * d, from + 2 * D, d * sizeof *v);
-    }
-    if (j->T - j->first < FEW) {
-        for (int t = j->first; t < j->T; t++, out += D)
-            attend_one(j, q + (size_t)t * 3 * D, k, v, a->n + t + 1, part, out);
-        return;
-    }
-    for (int t0 = j->first; t0 < j->T; t0 += j->o->k->panel) {
-        int T = j->T - t0 < j->o->k->panel ? j->T - t0 : j->o->k->panel;
-
-        attend_panel(j, q, k, v, t0, T, part,
-                     out + (size_t)(t0 - j->first) * D);
-    }
-}
-
-void
-ops_attend(struct ops *o, const struct ops_attention *a, const float *qkv,
-           int first, int T, float *out)
-{
-    struct attend_job j = { o, a, qkv, first, T, out };
-
-    run(o, a->H, (size_t)T * (size_t)(a->n + T) * (size_t)(a->d * a->H),
-        attend_head, &j);
 }
 
 /* --- its name --- */

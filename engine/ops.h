@@ -7,7 +7,7 @@
  * depend on how many threads there are or how the text was cut.
  *
  * struct ops belongs to one thread at a time. Matrices are row-major; T tokens,
- * D width, H heads, d = D / H, P positions.
+ * D width.
  */
 #ifndef JIELONG_OPS_H
 #define JIELONG_OPS_H
@@ -19,13 +19,12 @@
 #include "engine/load/load.h"
 #include "engine/matrix.h"
 
+struct kernels;
 struct ops; /* threads, kernels and their working memory */
 
 struct ops_limits {
     int T;         /* tokens of a pass */
     int n_in;      /* widest input of a linear layer */
-    int P;         /* positions that attention can look back on */
-    int d;         /* head size */
     int n_threads; /* 0: as many as the machine has */
     bool fast;     /* any order of sums that is quick on this machine */
 };
@@ -37,6 +36,12 @@ void ops_free(struct ops *o);
 size_t ops_bytes(const struct ops *o);
 /* "avx512" and the like. */
 const char *ops_level(const struct ops *o);
+const struct kernels *ops_kernels(const struct ops *o);
+int ops_threads(const struct ops *o);
+/* fn(ud, chunk, thread) for every chunk in [0, n), as pool_run() does it; on
+ * this thread alone where `work` multiply-adds are too little to share. */
+void ops_run(struct ops *o, int n, size_t work,
+             void (*fn)(void *ud, int chunk, int thread), void *ud);
 /* All that the last bits of a result depend on, by name, of ops that were
  * asked to be fast or not: "openblas-0.3.21/SkylakeX/avx512", with "fast/" in
  * front. Static. */
@@ -65,17 +70,5 @@ struct ops_linear {
 /* x [T][n_in], y [T][n_out]; they do not overlap. */
 void ops_linear(struct ops *o, const struct ops_linear *l, const float *x,
                 int T, float *y);
-
-struct ops_attention {
-    float *k, *v; /* this layer's cache, [H][P][d] */
-    int H, P, d;
-    int n;       /* positions filled before */
-    float scale; /* > 0; of q . k */
-};
-/* Causal self-attention of T tokens at positions n .. n+T-1. qkv is [T][3D],
- * q, k and v side by side; k and v are written to the cache, then the tokens
- * from `first` on get out [T - first][D]: the heads' outputs side by side. */
-void ops_attend(struct ops *o, const struct ops_attention *a, const float *qkv,
-                int first, int T, float *out);
 
 #endif

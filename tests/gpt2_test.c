@@ -23,6 +23,17 @@ random_ids(int *ids, int n, int V, uint64_t seed)
         ids[i] = (int)(random_next(&seed) % (uint64_t)V);
 }
 
+/* One timeline alone. */
+static bool
+run(const struct gpt2 *g, struct gpt2_scratch *s, struct kv *kv, const int *ids,
+    int n, float *logits, int wanted, const atomic_bool *cancel)
+{
+    struct gpt2_part part = { kv, ids, n, wanted };
+    struct err err = { 0 };
+
+    return gpt2_forward(g, s, &part, 1, logits, cancel, &err);
+}
+
 /* All rows of ids[T], in passes of at most `step` tokens; given. */
 static float *
 rows_of(const struct gpt2 *g, const int *ids, int T, int step)
@@ -30,20 +41,23 @@ rows_of(const struct gpt2 *g, const int *ids, int T, int step)
     float *out = xcalloc((size_t)T * (size_t)g->V, sizeof *out);
     struct gpt2_scratch *s;
     struct err err = { 0 };
+    struct kv_shape pages = gpt2_kv_shape(g);
+    struct kv_pool *pool = kv_pool_new(&pages);
     struct kv kv;
 
-    assert_true(kv_init(&kv, g, &err));
+    kv_init(&kv, pool);
     s = gpt2_scratch_new(g, step, 2, false, &err);
     assert_non_null(s);
     for (int t = 0; t < T; t += step) {
         int n = T - t < step ? T - t : step;
 
-        assert_true(gpt2_forward(g, s, &kv, ids + t, n,
-                                 out + (size_t)t * (size_t)g->V, true, NULL));
+        assert_true(run(g, s, &kv, ids + t, n, out + (size_t)t * (size_t)g->V,
+                        n, NULL));
         assert_int_equal(kv.n, t + n);
     }
     gpt2_scratch_free(s);
     kv_finish(&kv);
+    kv_pool_free(pool);
     return out;
 }
 
@@ -285,20 +299,23 @@ last_row_alone(void **state)
     struct err err = { 0 };
     struct gpt2_scratch *s = gpt2_scratch_new(g, 40, 2, false, &err);
     float *all, last[61], after[61];
+    struct kv_shape pages = gpt2_kv_shape(g);
+    struct kv_pool *pool = kv_pool_new(&pages);
     struct kv kv;
     int ids[41];
 
     random_ids(ids, 41, g->V, 13);
     all = rows_of(g, ids, 41, 41);
-    assert_true(kv_init(&kv, g, &err));
-    assert_true(gpt2_forward(g, s, &kv, ids, 30, last, false, NULL));
+    kv_init(&kv, pool);
+    assert_true(run(g, s, &kv, ids, 30, last, 1, NULL));
     assert_true(distance(last, all + 29 * V, V) <= 1e-5);
-    assert_true(gpt2_forward(g, s, &kv, ids + 30, 10, NULL, false, NULL));
-    assert_true(gpt2_forward(g, s, &kv, ids + 40, 1, after, false, NULL));
+    assert_true(run(g, s, &kv, ids + 30, 10, NULL, 0, NULL));
+    assert_true(run(g, s, &kv, ids + 40, 1, after, 1, NULL));
     assert_true(distance(after, all + 40 * V, V) <= 1e-5);
     assert_int_equal(kv.n, 41);
     free(all);
     kv_finish(&kv);
+    kv_pool_free(pool);
     gpt2_scratch_free(s);
     gpt2_free(g);
 }
@@ -311,21 +328,24 @@ cancel_changes_nothing(void **state)
     struct gpt2_scratch *s = gpt2_scratch_new(g, 20, 2, false, &err);
     float before[61], after[61];
     atomic_bool cancel = true, go_on = false;
+    struct kv_shape pages = gpt2_kv_shape(g);
+    struct kv_pool *pool = kv_pool_new(&pages);
     struct kv kv;
     int ids[20];
 
     random_ids(ids, 20, g->V, 15);
-    assert_true(kv_init(&kv, g, &err));
-    assert_true(gpt2_forward(g, s, &kv, ids, 10, NULL, false, &go_on));
-    assert_false(gpt2_forward(g, s, &kv, ids + 10, 10, before, false, &cancel));
+    kv_init(&kv, pool);
+    assert_true(run(g, s, &kv, ids, 10, NULL, 0, &go_on));
+    assert_false(run(g, s, &kv, ids + 10, 10, before, 1, &cancel));
     assert_int_equal(kv.n, 10);
     cancel = false;
-    assert_true(gpt2_forward(g, s, &kv, ids + 10, 10, before, false, &cancel));
+    assert_true(run(g, s, &kv, ids + 10, 10, before, 1, &cancel));
     assert_int_equal(kv.n, 20);
-    kv.n = 10; /* back, and once more */
-    assert_true(gpt2_forward(g, s, &kv, ids + 10, 10, after, false, NULL));
+    kv_cut(&kv, 10); /* back, and once more */
+    assert_true(run(g, s, &kv, ids + 10, 10, after, 1, NULL));
     assert_memory_equal(before, after, sizeof before);
     kv_finish(&kv);
+    kv_pool_free(pool);
     gpt2_scratch_free(s);
     gpt2_free(g);
 }

@@ -60,77 +60,9 @@ static void
 levels_are_known(void **state)
 {
     const char *asked = getenv("JIELONG_CPU");
-    const struct kernels *k;
 
     assert_string_equal(kernels_best()->name,
                         asked ? asked : kernels_get(0)->name);
-    for (int l = 0; (k = kernels_get(l)); l++)
-        assert_true(k->panel <= 64 && k->panel % 4 == 0);
-}
-
-static void
-dots_are_right(void **state)
-{
-    static const int depths[] = { 1, 3, 16, 31, 64, 65, 300 };
-    const struct kernels *k;
-
-    for (int l = 0; (k = kernels_get(l)); l++)
-        for (int n = 1; n <= 9; n += 4)
-            for (int T = 1; T <= 8; T++)
-                for (size_t d = 0; d < 7; d++) {
-                    int K = depths[d];
-                    float *w = random_floats((size_t)(n * K), 1, 1);
-                    float *x = random_floats((size_t)(T * K), 1, 2);
-                    float *y = guarded((size_t)(n * T));
-
-                    k->dots(w, (size_t)K, n, K, x, (size_t)K, T, y, (size_t)n);
-                    for (int i = 0; i < n * T; i++) {
-                        double want = 0;
-
-                        for (int j = 0; j < K; j++)
-                            want += (double)w[i % n * K + j] *
-                                    (double)x[i / n * K + j];
-                        assert_near(y[i], want, 1e-5, "dots");
-                    }
-                    guarded_free(w), guarded_free(x), guarded_free(y);
-                }
-}
-
-/* pack, tile and unpack together are a matrix product. */
-static void
-tiles_are_right(void **state)
-{
-    static const int depths[] = { 1, 5, 64, 129 };
-    const struct kernels *k;
-
-    for (int l = 0; (k = kernels_get(l)); l++)
-        for (int n = 1; n <= 30; n += 7)
-            for (int T = 1; T <= k->panel; T += 3)
-                for (size_t d = 0; d < 4; d++) {
-                    int K = depths[d], K1 = K / 2;
-                    int width = T <= k->panel / 2 ? k->panel / 2 : k->panel;
-                    float *w = random_floats((size_t)(n * K), 1, 3);
-                    float *x = random_floats((size_t)(T * K), 1, 4);
-                    float *xp = guarded((size_t)(K * width));
-                    float *c = guarded((size_t)(n * width));
-                    float *y = guarded((size_t)(n * T));
-
-                    k->pack(x, (size_t)K, T, K, 0.5f, width, xp);
-                    k->tile(w, (size_t)K, 1, n, K1, xp, width, c, false);
-                    k->tile(w + K1, (size_t)K, 1, n, K - K1, xp + K1 * width,
-                            width, c, true);
-                    k->unpack(c, n, T, width, y, (size_t)n);
-                    for (int i = 0; i < n * T; i++) {
-                        double want = 0;
-
-                        for (int j = 0; j < K; j++)
-                            want += 0.5 * (double)w[i % n * K + j] *
-                                    (double)x[i / n * K + j];
-                        assert_near(y[i], want, 1e-5, "tile");
-                    }
-                    guarded_free(w), guarded_free(x), guarded_free(xp);
-                    guarded_free(c), guarded_free(y);
-                }
 }
 
 static void
@@ -203,92 +135,13 @@ norm_is_right(void **state)
         }
 }
 
-static void
-softmax_is_right(void **state)
-{
-    const struct kernels *k;
-
-    for (int l = 0; (k = kernels_get(l)); l++)
-        for (int n = 1; n < 70; n++) {
-            float *s = random_floats((size_t)n, 200, 8);
-            float *was = random_floats((size_t)n, 200, 8);
-            double max = -INFINITY, sum = 0;
-
-            for (int i = 0; i < n; i++)
-                max = fmax(max, was[i]);
-            for (int i = 0; i < n; i++)
-                sum += exp(0.3 * (was[i] - max));
-            assert_near(k->softmax(s, n, 0.3f), sum, 1e-5 * sum, "sum");
-            for (int i = 0; i < n; i++)
-                assert_near(s[i], exp(0.3 * (was[i] - max)), 1e-5, "softmax");
-            guarded_free(s), guarded_free(was);
-        }
-}
-
-static void
-panel_softmax_is_causal(void **state)
-{
-    const struct kernels *k;
-
-    for (int l = 0; (k = kernels_get(l)); l++)
-        for (int seen = 1; seen < 80; seen += 13) {
-            int width = seen % 2 ? k->panel : k->panel / 2;
-            int n = seen + width - 1;
-            float *s = random_floats((size_t)(n * width), 50, 9);
-            float *was = random_floats((size_t)(n * width), 50, 9);
-            float sum[64];
-
-            k->softmax_panel(s, n, seen, width, sum);
-            for (int t = 0; t < width; t++) {
-                double max = -INFINITY, all = 0;
-
-                for (int j = 0; j < seen + t; j++)
-                    max = fmax(max, was[j * width + t]);
-                for (int j = 0; j < n; j++) {
-                    double e = j < seen + t ? exp(was[j * width + t] - max) : 0;
-
-                    assert_near(s[j * width + t], e, 1e-5, "panel");
-                    if (j >= seen + t)
-                        assert_true(s[j * width + t] == 0);
-                    all += e;
-                }
-                assert_near(sum[t], all, 1e-4, "sum");
-            }
-            guarded_free(s), guarded_free(was);
-        }
-}
-
-static void
-mix_is_right(void **state)
-{
-    const struct kernels *k;
-
-    for (int l = 0; (k = kernels_get(l)); l++)
-        for (int d = 1; d < 140; d += 9)
-            for (int n = 1; n < 6; n++) {
-                float *p = random_floats((size_t)n, 1, 10);
-                float *v = random_floats((size_t)(n * d), 1, 11);
-                float *out = guarded((size_t)d);
-
-                k->mix(p, v, n, d, out);
-                for (int i = 0; i < d; i++) {
-                    double want = 0;
-
-                    for (int j = 0; j < n; j++)
-                        want += (double)p[j] * (double)v[j * d + i];
-                    assert_near(out[i], want, 1e-5, "mix");
-                }
-                guarded_free(p), guarded_free(v), guarded_free(out);
-            }
-}
-
 /* All three ways after the product, with few tokens and with many. */
 static void
 linear_is_right(void **state)
 {
     static const int tokens[] = { 1, 5, 8, 33, 70 };
     struct ops_limits lim = {
-        .T = 70, .n_in = 301, .P = 1, .d = 1, .n_threads = 3
+        .T = 70, .n_in = 301, .n_threads = 3
     };
     struct err err = { 0 };
     struct ops *o = ops_new(&lim, &err);
@@ -425,14 +278,9 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(levels_are_known),
-        cmocka_unit_test(dots_are_right),
-        cmocka_unit_test(tiles_are_right),
         cmocka_unit_test(activations_are_right),
         cmocka_unit_test(not_a_number_stays_one),
         cmocka_unit_test(norm_is_right),
-        cmocka_unit_test(softmax_is_right),
-        cmocka_unit_test(panel_softmax_is_causal),
-        cmocka_unit_test(mix_is_right),
         cmocka_unit_test(linear_is_right),
         cmocka_unit_test(every_chunk_runs_once),
         cmocka_unit_test(sleepers_wake),

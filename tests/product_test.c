@@ -161,7 +161,7 @@ static void
 one_level(const struct problem *p, int n_threads)
 {
     struct ops_limits lim = {
-        .T = p->T, .n_in = p->K, .P = 1, .d = 1, .n_threads = n_threads
+        .T = p->T, .n_in = p->K, .n_threads = n_threads
     };
     struct ops_linear l = { .w = &p->m, .after = OPS_STORE };
     struct err err = { 0 };
@@ -237,7 +237,7 @@ static void
 fast_is_near(void **state)
 {
     struct ops_limits lim = {
-        .T = 40, .n_in = 300, .P = 1, .d = 1, .n_threads = 2, .fast = true
+        .T = 40, .n_in = 300, .n_threads = 2, .fast = true
     };
     const char *was = getenv("JIELONG_CPU");
     char *kept = was ? xstrdup(was) : NULL;
