@@ -1,8 +1,5 @@
 /* tests/cache_test.c  Converted weights on the disk: found again, checked,
  * limited, and never in the way. */
-#include "engine/cache.h"
-
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,7 +10,10 @@
 #include <sys/statvfs.h>
 #include <sys/wait.h>
 
+#include <cmocka.h>
+
 #include "engine/base/crc32c.h"
+#include "engine/cache.h"
 #include "engine/load/cache_file.h"
 
 #include "tests/originals.h"
