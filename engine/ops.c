@@ -43,6 +43,8 @@ struct ops {
     float *scale;   /* [T][n_blocks] */
     int *minus;     /* [T][n_blocks] */
     size_t n_q;     /* blocks in them */
+    /* Or as bf16, where a matrix unit may take them. */
+    unsigned short *bf16; /* [T][n_blocks * 32]; else NULL */
 };
 
 /* OpenBLAS starts a thread for every other processor as soon as it is loaded,
@@ -79,6 +81,13 @@ use_blas(const struct ops *o)
     return o->lim.fast && o->k->slow_products;
 }
 
+/* A matrix unit takes bf16, but has an order of its own. */
+static bool
+use_unit(const struct ops *o)
+{
+    return o->lim.fast && o->k->tiled->round_to_bf16;
+}
+
 struct ops *
 ops_new(const struct ops_limits *lim, struct err *err)
 {
@@ -105,7 +114,9 @@ ops_new(const struct ops_limits *lim, struct err *err)
         o->scale = mem_big(o->n_q, sizeof(float), "working memory", err);
     if (o->scale)
         o->minus = mem_big(o->n_q, sizeof(int), "working memory", err);
-    if (!o->minus) {
+    if (o->minus && use_unit(o))
+        o->bf16 = mem_big(o->n_q, 2 * MATRIX_BLOCK, "working memory", err);
+    if (!o->minus || (use_unit(o) && !o->bf16)) {
         ops_free(o);
         return NULL;
     }
@@ -123,6 +134,7 @@ ops_free(struct ops *o)
     mem_big_free(o->q);
     mem_big_free(o->scale);
     mem_big_free(o->minus);
+    mem_big_free(o->bf16);
     free(o);
 }
 
@@ -131,7 +143,8 @@ ops_bytes(const struct ops *o)
 {
     return sizeof(float) *
                (o->n_panels + o->n_part * (size_t)pool_threads(o->pool)) +
-           o->n_q * (MATRIX_BLOCK + sizeof(float) + sizeof(int));
+           o->n_q * (MATRIX_BLOCK + sizeof(float) + sizeof(int) +
+                     (o->bf16 ? 2 * MATRIX_BLOCK : 0));
 }
 
 const char *
@@ -375,7 +388,7 @@ linear_float(struct linear_job *j)
             work_of(j), float_chunk, j);
 }
 
-/* --- int8 and int4 --- */
+/* --- int8 and int4; with a matrix unit bf16, too --- */
 
 static void
 quantize_token(void *ud, int t, int thread)
@@ -385,9 +398,13 @@ quantize_token(void *ud, int t, int thread)
     size_t K = (size_t)j->l->w->n_in, nb = j->tokens.n_blocks;
     size_t at = (size_t)t * nb;
 
-    o->k->tiled->quantize(j->x + (size_t)t * K, (int)K,
-                          o->q + at * MATRIX_BLOCK, o->scale + at,
-                          o->minus + at);
+    if (j->l->w->type == WT_BF16)
+        o->k->tiled->round_to_bf16(j->x + (size_t)t * K, (int)K,
+                                   o->bf16 + at * MATRIX_BLOCK);
+    else
+        o->k->tiled->quantize(j->x + (size_t)t * K, (int)K,
+                              o->q + at * MATRIX_BLOCK, o->scale + at,
+                              o->minus + at);
 }
 
 static void
@@ -425,6 +442,7 @@ linear_tiled(struct linear_job *j)
         .q = j->o->q,
         .scale = j->o->scale,
         .minus = j->o->minus,
+        .bf16 = j->o->bf16,
         .n_blocks = up_to((size_t)w->n_in, MATRIX_BLOCK) / MATRIX_BLOCK,
     };
     ops_run(j->o, j->T, (size_t)j->T * (size_t)w->n_in, quantize_token, j);
@@ -478,7 +496,8 @@ ops_linear(struct ops *o, const struct ops_linear *l, const float *x, int T,
     j.T = T;
     j.y = y;
 
-    if (l->w->type > WT_BF16)
+    if (l->w->type > WT_BF16 ||
+        (l->w->type == WT_BF16 && T >= UNIT_TOKENS && use_unit(o)))
         linear_tiled(&j);
     else if (T >= BLAS_TOKENS && use_blas(o))
         linear_blas(&j);

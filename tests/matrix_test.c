@@ -281,6 +281,7 @@ multiply(const struct product *p, const struct tiled_kernels *k, int step)
         b.scale,
         b.minus,
         b.n,
+        NULL,
     };
 
     for (int t = 0; t < p->T; t += step)
@@ -574,6 +575,12 @@ levels_are_refused_by_name(void **state)
     assert_false(kernels_check(&err));
     assert_int_equal(err.kind, ERR_USAGE);
     assert_non_null(strstr(err.msg, "abacus"));
+    if (strcmp(kernels_get(0)->name, "amx") != 0) {
+        setenv("JIELONG_CPU", "amx", 1);
+        assert_int_equal(kernels_check(&err), false);
+        assert_int_equal(err.kind, ERR_USAGE);
+        assert_non_null(strstr(err.msg, "amx"));
+    }
     setenv("JIELONG_CPU", "generic", 1);
     assert_true(kernels_check(&err));
     assert_string_equal(kernels_best()->name, "generic");

@@ -5,6 +5,9 @@
 #include <string.h>
 #ifdef JIELONG_X86
 #    include <cpuid.h>
+#    include <pthread.h>
+#    include <sys/syscall.h>
+#    include <unistd.h>
 #endif
 
 #ifdef JIELONG_X86
@@ -39,6 +42,34 @@ can_avx512vnni(void)
 {
     return can_avx512() && __builtin_cpu_supports("avx512vnni");
 }
+
+/* Linux, asm/prctl.h: tile registers have to be asked for, once for all
+ * threads of a process (Documentation/arch/x86/xstate.rst). */
+#    define ARCH_REQ_XCOMP_PERM 0x1023
+#    define XFEATURE_XTILEDATA  18
+
+static bool amx_allowed;
+
+static void
+ask_for_amx(void)
+{
+    unsigned a, b, c, d = 0;
+
+    /* leaf 7, EDX: AMX-BF16, AMX-TILE, AMX-INT8 (Intel SDM 2A, CPUID) */
+    if (__get_cpuid_count(7, 0, &a, &b, &c, &d) && (d >> 22 & 1) &&
+        (d >> 24 & 1) && (d >> 25 & 1))
+        amx_allowed = syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM,
+                              XFEATURE_XTILEDATA) == 0;
+}
+
+static bool
+can_amx(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, ask_for_amx);
+    return amx_allowed && can_avx512vnni();
+}
 #endif
 
 static bool
@@ -53,9 +84,8 @@ static const struct {
 } levels[] = {
 /* the best first */
 #ifdef JIELONG_X86
-    { &kernels_avx512vnni, can_avx512vnni },
-    { &kernels_avx512, can_avx512 },
-    { &kernels_avx2, can_avx2 },
+    { &kernels_amx, can_amx },        { &kernels_avx512vnni, can_avx512vnni },
+    { &kernels_avx512, can_avx512 },  { &kernels_avx2, can_avx2 },
 #endif
     { &kernels_generic, can_always },
 };
@@ -98,6 +128,6 @@ kernels_check(struct err *err)
                            want, kernels_get(0)->name);
     return err_set(err, ERR_USAGE,
                    "JIELONG_CPU=%.40s names no level: there are generic, avx2, "
-                   "avx512 and avx512vnni",
+                   "avx512, avx512vnni and amx",
                    want);
 }

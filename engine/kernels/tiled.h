@@ -11,11 +11,21 @@
 
 #include "engine/matrix.h"
 
+/* Of one block of a tile. */
+#define SCALES_BYTES ((size_t)2 * MATRIX_TILE)
+#define QUANT_BYTES(bits) \
+    ((size_t)MATRIX_TILE * MATRIX_BLOCK * (size_t)(bits) / 8)
+
+/* From so many on a level with a matrix unit uses it. */
+#define UNIT_TOKENS 8
+
 struct tokens {
     const signed char *q; /* [T][n_blocks][32] */
     const float *scale;   /* [T][n_blocks] */
     const int *minus;     /* [T][n_blocks]: -8 * the sum of q */
     size_t n_blocks;      /* K / 32, rounded up */
+    /* Where round_to_bf16 is there and sums may have any order: instead. */
+    const unsigned short *bf16; /* [T][n_blocks * 32] */
 };
 
 struct tiled_kernels {
@@ -25,6 +35,10 @@ struct tiled_kernels {
      * NaN, so that it shows. */
     void (*quantize)(const float *x, int K, signed char *q, float *scale,
                      int *minus);
+    /* One token as bf16, the last block filled up with zeros. NULL on levels
+     * without a matrix unit. rows[WT_BF16] goes with it: sums in the unit's
+     * own order, for UNIT_TOKENS tokens or more. */
+    void (*round_to_bf16)(const float *x, int K, unsigned short *out);
     /* y[t][i] for the 16 n_tiles rows from the tile at w on and the tokens
      * t0 .. t0+T-1; y's first row belongs to t0. */
     void (*rows[WT_COUNT])(const void *w, int n_tiles, int K,
@@ -34,7 +48,7 @@ struct tiled_kernels {
 
 extern const struct tiled_kernels tiled_generic;
 #ifdef JIELONG_X86
-extern const struct tiled_kernels tiled_avx2, tiled_avx512vnni;
+extern const struct tiled_kernels tiled_avx2, tiled_avx512vnni, tiled_amx;
 #endif
 
 #endif

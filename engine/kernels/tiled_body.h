@@ -12,10 +12,6 @@
 
 #define N_V (MATRIX_TILE / VW) /* vectors of a tile's rows */
 
-#define SCALES_BYTES ((size_t)2 * MATRIX_TILE)
-#define QUANT_BYTES(bits) \
-    ((size_t)MATRIX_TILE * MATRIX_BLOCK * (size_t)(bits) / 8)
-
 /* --- tokens to int8 --- */
 
 #define N_B (MATRIX_BLOCK / VW) /* vectors of a block */
