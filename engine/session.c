@@ -209,9 +209,9 @@ swap(struct timeline *a, struct timeline *b)
     *b = t;
 }
 
-/* Lane l stands at ids; what differs is run. */
+/* Lane l stands at ids; what differs is run. `told`: with progress. */
 static bool
-stand(struct session *s, struct lane *l, const int *ids, size_t n,
+stand(struct session *s, struct lane *l, const int *ids, size_t n, bool told,
       struct err *err)
 {
     size_t same = common(&l->now, ids, n), total, done = 0;
@@ -232,7 +232,8 @@ stand(struct session *s, struct lane *l, const int *ids, size_t n,
         if (!append(s, &l->now, ids + same + done, T, wanted, l->logits, err))
             return false;
         done += (size_t)T;
-        tell(s, done, total);
+        if (told)
+            tell(s, done, total);
     }
     l->logits_n = l->now.kv.n;
     return true;
@@ -286,7 +287,7 @@ session_sync(struct session *s, const int *ids, size_t n, struct err *err)
     if (!check_room(s, n, err) || !check_ids(s, ids, n, err))
         return false;
     gather(s, ids, n);
-    return stand(s, &s->lane[0], ids, n, err);
+    return stand(s, &s->lane[0], ids, n, true, err);
 }
 
 bool
@@ -456,7 +457,7 @@ session_move(struct session *s, int lane, const int *ids, size_t n,
         l->logits_n = 0;
         kv_cut(&l->next.kv, 0); /* nobody goes back there */
     }
-    return stand(s, l, ids, n, err);
+    return stand(s, l, ids, n, false, err);
 }
 
 bool

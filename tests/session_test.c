@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include "engine/kernels/kernels.h"
+
 #include "tests/random_gpt2.h"
 
 #define V 61
@@ -79,19 +81,22 @@ sync_to(struct fixture *f, size_t n, size_t want_run)
 
 /* The row that a session without a past has after the same tokens. */
 static void
-assert_row_is_fresh(struct fixture *f, size_t n)
+assert_same_row(const float *got, const struct gpt2 *g, const int *ids,
+                size_t n)
 {
     struct err err = { 0 };
-    struct session *s = session_new_gpt2(f->g, NULL, &err);
-    double max = 0;
+    struct session *alone = session_new_gpt2(g, NULL, &err);
 
-    assert_non_null(s);
-    assert_true(session_sync(s, f->ids, n, &err));
-    for (int i = 0; i < V; i++)
-        max = fmax(max, fabs((double)session_logits(s)[i] -
-                             (double)session_logits(f->s)[i]));
-    assert_true(max <= 1e-5);
-    session_free(s);
+    assert_non_null(got);
+    assert_true(session_sync(alone, ids, n, &err));
+    assert_memory_equal(got, session_logits(alone), V * sizeof *got);
+    session_free(alone);
+}
+
+static void
+assert_row_is_fresh(struct fixture *f, size_t n)
+{
+    assert_same_row(session_logits(f->s), f->g, f->ids, n);
 }
 
 static void
@@ -311,6 +316,191 @@ all_rows_come_in_order(void **state)
     free(want);
 }
 
+/* --- lanes --- */
+
+enum { LANES = 5, PROMPT = 70, STEPS = 75 };
+
+/* What lane i writes as its token t. */
+static int
+lane_id(int i, int t)
+{
+    return (i * 17 + t * (i + 3)) % V;
+}
+
+/* The whole text of lane i after n steps. */
+static size_t
+lane_text(const struct fixture *f, int i, int n, int *out)
+{
+    memcpy(out, f->ids, PROMPT * sizeof *out);
+    for (int t = 0; t < n; t++)
+        out[PROMPT + t] = lane_id(i, t);
+    return PROMPT + (size_t)n;
+}
+
+/* Lanes end one by one, and what is left goes on in one pass. */
+static void
+step_all(struct session *s, int t)
+{
+    struct session_token token[LANES];
+    struct err err = { 0 };
+    int n = 0;
+
+    for (int i = 0; i < LANES; i++)
+        if (t < STEPS - 10 * i)
+            token[n++] =
+                (struct session_token){ .lane = i, .id = lane_id(i, t) };
+    if (t % 2 && n > 1) { /* in any order */
+        struct session_token first = token[0];
+
+        token[0] = token[n - 1];
+        token[n - 1] = first;
+    }
+    assert_true(session_step_lanes(s, token, n, &err));
+    assert_int_equal(session_last_run(s), n);
+}
+
+static void
+check_lanes(struct fixture *f, struct gpt2 *g)
+{
+    struct err err = { 0 };
+    struct session *s = session_new_gpt2(g, NULL, &err);
+    int ids[P];
+
+    assert_true(session_sync(s, f->ids, PROMPT, &err));
+    assert_true(session_fork(s, LANES, &err));
+    for (int i = 0; i < LANES; i++)
+        assert_memory_equal(session_lane_logits(s, i), session_logits(s),
+                            V * sizeof(float));
+    for (int t = 0; t < STEPS; t++)
+        step_all(s, t);
+    unsetenv("JIELONG_CPU"); /* the truth is that of the best level */
+    for (int i = 0; i < LANES; i++) {
+        size_t n = lane_text(f, i, STEPS - 10 * i, ids);
+
+        assert_int_equal(session_lane_n(s, i), n);
+        assert_same_row(session_lane_logits(s, i), g, ids, n);
+    }
+    session_free(s);
+}
+
+static void
+lanes_have_the_bits_of_one_run(void **state)
+{
+    struct fixture *f = *state;
+    const struct kernels *k;
+
+    for (int type = WT_F32; type < WT_COUNT; type++) {
+        struct gpt2 *g = random_gpt2(&shape, 0.7f, 2);
+
+        if (type != WT_F32)
+            retype_gpt2(g, (enum weight_type)type);
+        for (int l = 0; (k = kernels_get(l)); l++) {
+            setenv("JIELONG_CPU", k->name, 1);
+            check_lanes(f, g);
+        }
+        gpt2_free(g);
+    }
+}
+
+/* Whichever lane the text goes on from, it was read. */
+static void
+a_lane_can_be_gone_on_from(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = { 0 };
+    size_t page = gpt2_kv_bytes(f->g) / (P / KV_PAGE);
+    int ids[P];
+
+    sync_to(f, PROMPT, PROMPT);
+    assert_true(session_fork(f->s, LANES, &err));
+    for (int t = 0; t < STEPS; t++)
+        step_all(f->s, t);
+    /* One page is everybody's; then there are two each, or one. */
+    assert_int_equal(session_kv_bytes(f->s), page * (1 + 2 + 2 + 1 + 1 + 1));
+    lane_text(f, 3, STEPS - 30, ids);
+    ids[PROMPT + STEPS - 30] = 7;
+    f->told = 0;
+    assert_true(session_sync(f->s, ids, PROMPT + STEPS - 30 + 1, &err));
+    assert_int_equal(session_last_run(f->s), 1);
+    assert_same_row(session_logits(f->s), f->g, ids, PROMPT + STEPS - 30 + 1);
+    /* The others are gone, and their pages serve again. */
+    memcpy(f->ids + PROMPT, ids + PROMPT, (STEPS - 29) * sizeof *ids);
+    sync_to(f, 64 * 8, 64 * 8 - PROMPT - STEPS + 29);
+    assert_int_equal(session_kv_bytes(f->s), page * 8);
+}
+
+static void
+cancelled_lanes_stand_still(void **state)
+{
+    struct fixture *f = *state;
+    struct session_token t[2] = { { .lane = 0, .id = 1 },
+                                  { .lane = 1, .id = 2 } };
+    struct err err = { 0 };
+    int ids[P];
+
+    sync_to(f, PROMPT, PROMPT);
+    assert_true(session_fork(f->s, 2, &err));
+    f->cancel = true;
+    assert_false(session_step_lanes(f->s, t, 2, &err));
+    assert_int_equal(err.kind, ERR_CANCELLED);
+    assert_int_equal(session_lane_n(f->s, 1), PROMPT);
+    assert_null(session_lane_logits(f->s, 1));
+    f->cancel = false;
+    assert_true(session_step_lanes(f->s, t, 2, &err));
+    memcpy(ids, f->ids, PROMPT * sizeof *ids);
+    ids[PROMPT] = 2;
+    assert_same_row(session_lane_logits(f->s, 1), f->g, ids, PROMPT + 1);
+}
+
+/* --- the next window --- */
+
+/* 100 tokens from the 50th on, read beside steps, four with each. */
+static void
+what_was_read_ahead_serves(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = { 0 };
+    const int *next = f->ids + 50;
+
+    sync_to(f, 100, 100);
+    for (size_t t = 100; t < 130; t++) {
+        struct session_token token = {
+            .id = f->ids[t], .next = next, .n_next = t + 1 - 50, .n_rows = 4
+        };
+
+        assert_true(session_step_lanes(f->s, &token, 1, &err));
+        assert_true(session_last_run(f->s) <= 5);
+        assert_row_is_fresh(f, t + 1);
+    }
+    assert_true(session_move(f->s, 0, next, 81, &err));
+    assert_int_equal(session_last_run(f->s), 1);
+    assert_int_equal(session_n(f->s), 81);
+    assert_same_row(session_logits(f->s), f->g, next, 81);
+}
+
+/* Another window than thought, or one that was hardly read. */
+static void
+what_was_not_read_ahead_is_run(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = { 0 };
+    struct session_token token = {
+        .id = f->ids[100], .next = f->ids + 40, .n_next = 61, .n_rows = 30
+    };
+
+    sync_to(f, 100, 100);
+    assert_true(session_step_lanes(f->s, &token, 1, &err));
+    assert_int_equal(session_last_run(f->s), 31);
+    assert_true(session_read_ahead(f->s, 0, f->ids + 40, 61, 10, &err));
+    assert_int_equal(session_last_run(f->s), 21);
+    assert_true(session_read_ahead(f->s, 0, f->ids + 41, 60, 60, &err));
+    assert_int_equal(session_last_run(f->s), 0); /* forgotten */
+    assert_true(session_move(f->s, 0, f->ids + 40, 61, &err));
+    assert_int_equal(session_last_run(f->s), 61);
+    assert_same_row(session_logits(f->s), f->g, f->ids + 40, 61);
+    sync_to(f, 61, 61);
+}
+
 /* Pages of the text that is there, and little beside them. */
 static void
 memory_is_told(void **state)
@@ -335,12 +525,23 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(common_prefix_is_kept),     TEST(going_back_forgets),
-        TEST(steps_equal_a_sync),        TEST(every_split_gives_the_same_row),
-        TEST(same_input_same_bits),      TEST(thread_count_changes_no_bit),
-        TEST(cancel_keeps_whole_slices), TEST(cancelled_before_anything),
-        TEST(out_of_room_is_refused),    TEST(foreign_ids_are_refused),
-        TEST(all_rows_come_in_order),    TEST(memory_is_told),
+        TEST(common_prefix_is_kept),
+        TEST(going_back_forgets),
+        TEST(steps_equal_a_sync),
+        TEST(every_split_gives_the_same_row),
+        TEST(same_input_same_bits),
+        TEST(thread_count_changes_no_bit),
+        TEST(cancel_keeps_whole_slices),
+        TEST(cancelled_before_anything),
+        TEST(out_of_room_is_refused),
+        TEST(foreign_ids_are_refused),
+        TEST(all_rows_come_in_order),
+        TEST(memory_is_told),
+        TEST(lanes_have_the_bits_of_one_run),
+        TEST(a_lane_can_be_gone_on_from),
+        TEST(cancelled_lanes_stand_still),
+        TEST(what_was_read_ahead_serves),
+        TEST(what_was_not_read_ahead_is_run),
     };
 
     return cmocka_run_group_tests_name("session", tests, NULL, NULL);
