@@ -31,8 +31,9 @@
 #define SPIN_WORKER_NS 400000
 #define SPIN_CALLER_NS 100000
 /* A rival on our processors costs time in two ways: waiting for a helper that
- * was taken away, and being taken away oneself. Where that is more than half
- * of all time in a window of runs, help is worth nothing: the caller works
+ * was taken away, and being taken away oneself. Where that is more than a
+ * quarter of all time in a window of runs, help is worth nothing (threads that
+ * read from one memory are seldom twice as quick as one): the caller works
  * alone, so that the machine has a processor for each of them, first for
  * ALONE_MIN_NS, longer when the next window is as bad. */
 #define WINDOW_NS    8000000
@@ -270,7 +271,7 @@ judge(struct pool *p, int64_t took, int64_t stalled, int64_t now)
     p->stalled += stalled;
     if (p->window < WINDOW_NS)
         return;
-    if (p->stalled <= p->window / 2)
+    if (p->stalled <= p->window / 4)
         p->alone_ns = 0;
     else if (p->alone_ns == 0)
         p->alone_ns = ALONE_MIN_NS;
