@@ -35,6 +35,12 @@ enum gen_kind {
     GEN_PEEK  /* the distribution at the pen, after reading what is needed */
 };
 
+/* A setting that was turned in mid-run: first obeyed by token i. */
+struct knobs_turn {
+    uint32_t i;
+    struct knobs set;
+};
+
 struct gen_request {
     enum gen_kind kind;
     /* From the window's start (byte win_at of the story) to the pen. A
@@ -49,6 +55,13 @@ struct gen_request {
     int64_t length_left; /* of the length knob; what a continued run has left */
     int n_lanes;         /* 1 for now */
     int n_peek;          /* PEEK: how many candidates */
+    /* A run that was written before, once more: the settings turned in
+     * mid-run, by rising i, and the story's byte where the window started at
+     * the first token; it is win_at, or where the rule had moved it to. */
+    bool again;
+    const struct knobs_turn *turns;
+    size_t n_turns;
+    size_t win_to;
 };
 
 enum gen_event_type {

@@ -366,6 +366,13 @@ prompt_set(struct prompt *p, const struct prompt_span *spans, size_t n,
 }
 
 void
+prompt_stay(struct prompt *p, size_t story, size_t win)
+{
+    p->story = story;
+    p->win = win > story ? win - story : 0;
+}
+
+void
 prompt_add(struct prompt *p, int id, const char *text, size_t len)
 {
     struct id_run *r = &p->runs[p->n_runs - 1];

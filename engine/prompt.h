@@ -37,6 +37,9 @@ void prompt_finish(struct prompt *p);
  * the request before, from the same `story`, it is moved to again. */
 bool prompt_set(struct prompt *p, const struct prompt_span *spans, size_t n,
                 size_t story, bool *moved, struct err *err);
+/* The next prompt_set() from `story` shall stay at this start, a story offset
+ * too, if it has to move at all and the start serves. */
+void prompt_stay(struct prompt *p, size_t story, size_t win);
 /* One token that the run wrote, and the text it completed. */
 void prompt_add(struct prompt *p, int id, const char *text, size_t len);
 /* Where prompt and run have outgrown the P positions: moves the start so that

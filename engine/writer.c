@@ -43,6 +43,7 @@ struct writer {
     size_t n_queue, cap_queue;
     uint32_t i;      /* index of the next token */
     uint32_t posted; /* tokens */
+    size_t n_turned; /* of the request's own settings: they hold by now */
     size_t last_run; /* tokens of the last session_sync */
     double first;    /* when the first was posted, 0: none yet */
 };
@@ -63,6 +64,10 @@ job_new(const struct gen_request *req, uint32_t serial)
     j->req = *req;
     j->serial = serial;
     j->memory = xcalloc(1, size + 1);
+    j->turns = xcalloc(req->n_turns + 1, sizeof *j->turns);
+    if (req->n_turns)
+        memcpy(j->turns, req->turns, req->n_turns * sizeof *j->turns);
+    j->req.turns = j->turns;
     span = j->memory;
     p = (char *)(span + req->n_spans);
     for (size_t i = 0; i < req->n_spans; i++) {
@@ -95,8 +100,10 @@ job_new(const struct gen_request *req, uint32_t serial)
 void
 job_free(struct job *j)
 {
-    if (j)
+    if (j) {
         free(j->memory);
+        free(j->turns);
+    }
     free(j);
 }
 
@@ -268,11 +275,26 @@ set_bias(struct writer *w)
     }
 }
 
+/* A run once more obeys its settings at the same tokens. */
+static void
+take_turns(struct writer *w)
+{
+    const struct gen_request *r = &w->job->req;
+
+    for (; w->n_turned < r->n_turns && r->turns[w->n_turned].i <= w->i;
+         w->n_turned++) {
+        w->knobs = r->turns[w->n_turned].set;
+        set_bias(w);
+        stopper_knobs(&w->stopper, &w->knobs);
+    }
+}
+
 static void
 take_knobs(struct writer *w)
 {
     struct gen_event ev = event(w, GEN_KNOBS);
 
+    take_turns(w);
     if (!w->host->knobs(w->host->ud, &w->knobs, &ev.u.knobs.knobs_serial))
         return;
     set_bias(w);
@@ -321,6 +343,8 @@ read_prompt(struct writer *w, struct err *err)
     const struct gen_request *r = &w->job->req;
     bool moved;
 
+    if (r->again)
+        prompt_stay(&w->prompt, r->win_at, r->win_to);
     if (!prompt_set(&w->prompt, r->spans, r->n_spans, r->win_at, &moved, err))
         return false;
     if (moved)
@@ -477,6 +501,7 @@ writer_do(struct writer *w, const struct job *j)
     w->knobs = j->req.knobs;
     w->i = j->req.i0;
     w->posted = 0;
+    w->n_turned = 0;
     w->first = 0;
     set_bias(w);
     if (!read_prompt(w, &err))

@@ -17,6 +17,7 @@ struct job {
     struct gen_request req; /* spans and all they point to are the job's */
     uint32_t serial;
     void *memory; /* one block behind the spans */
+    struct knobs_turn *turns;
 };
 struct job *job_new(const struct gen_request *req, uint32_t serial);
 void job_free(struct job *j);

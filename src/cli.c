@@ -74,6 +74,8 @@ const size_t cli_n_options = sizeof cli_option_rows / sizeof *cli_option_rows;
 const struct command_row cli_command_rows[] = {
     { "export", cli_export, N_("STORY.jl [-o NAME.txt|NAME.md]"),
       N_("the story as plain text or Markdown") },
+    { "replay", cli_replay, N_("STORY.jl [-m MODEL] [--vocab DIR] [--json]"),
+      N_("write a story's runs again and compare: is every token the model's?") },
     { "tokens", cli_tokens,
       N_("-m MODEL | --vocab DIR [--profile NAME] [--json] [--decode] "
          "[--special]"),

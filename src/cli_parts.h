@@ -21,6 +21,8 @@ int cli_convert(int argc, char **argv);
 /* bench [MODEL | --shape SHAPE] [--json] ... (cli_bench.c) */
 int cli_bench(int argc, char **argv);
 
+/* replay STORY.jl [-m MODEL] [--vocab DIR] [--json] (cli_replay.c) */
+int cli_replay(int argc, char **argv);
 /* get [NAME] [--yes] [--as FOLDER]: downloads a model (get.c) */
 int cli_get(int argc, char **argv);
 /* models [--json]: those that are there (models.c) */

@@ -146,7 +146,7 @@ real_of_float(struct writer *w, float f)
     for (int digits = 3; isfinite(f) && digits <= 9; digits++) {
         snprintf(buf, sizeof buf, "%.*g", digits, (double)f);
         v = strtod(buf, NULL);
-        if (strtof(buf, NULL) == f)
+        if ((float)v == f) /* as get_float() reads it */
             break;
     }
     return real(w, v);

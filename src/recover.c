@@ -31,6 +31,7 @@ struct seen {
 
 struct reader {
     struct story *s;
+    const struct storyfile_options *opt;
     struct recovery *out;
     uint64_t last;        /* number of the last record, as the story has it */
     uint64_t raw;         /* the same as the file has it */
@@ -38,6 +39,7 @@ struct reader {
     struct seen *seen;
     size_t n_seen, cap_seen;
     bool have;
+    bool lost; /* a gap that no watcher heard of yet */
 };
 
 static bool
@@ -97,6 +99,7 @@ static bool
 take_record(struct reader *r, const char *line, size_t len)
 {
     struct record rec;
+    size_t gaps = r->out->damage.gaps;
     uint64_t n;
     if (!record_read(line, len, story_knobs(r->s), &rec))
         return false;
@@ -117,7 +120,11 @@ take_record(struct reader *r, const char *line, size_t len)
             op->to = reference(r, op->to);
         if (op->type == OP_HEAD_LINE)
             head_line(r, op);
-        story_replay(r->s, op);
+        r->lost |= r->out->damage.gaps != gaps;
+        if (story_replay(r->s, op) && r->opt->record) {
+            r->opt->record(r->opt->ud, r->s, op, r->lost);
+            r->lost = false;
+        }
         r->s->next_n = r->last + 1;
     }
     record_finish(&rec);
@@ -184,7 +191,7 @@ void
 recover_story(struct story *s, const char *data, size_t len,
               const struct storyfile_options *opt, struct recovery *out)
 {
-    struct reader r = { .s = s, .out = out };
+    struct reader r = { .s = s, .opt = opt, .out = out };
     size_t told = 0;
     *out = (struct recovery){ .min = 1 };
     for (size_t at = 0; at < len;) {

@@ -140,11 +140,18 @@ const char *story_model_tok(const struct story *s, uint32_t m);
  * way from the root, moved along by later edits; never past `pen`. */
 size_t story_window(const struct story *s, size_t pen);
 
+/* The same at any node. */
+size_t story_node_window(const struct story *s, uint64_t node, size_t pen);
+
 /* Spans for a request: from byte `from` to `to` of the head's text, the
  * model's spans with their exact ids. *spans given (free); texts borrowed
  * from the story till the next op. */
 size_t story_prompt(const struct story *s, size_t from, size_t to,
                     struct prompt_span **spans, int **ids_block);
+/* The same of any node's text. */
+size_t story_node_prompt(const struct story *s, uint64_t node, size_t from,
+                         size_t to, struct prompt_span **spans,
+                         int **ids_block);
 
 /* Where a position of the head's text moves when op is applied; for an op that
  * story_apply() has filled in, so in a watcher or after it. A position where

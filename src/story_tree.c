@@ -459,9 +459,16 @@ story_model_tok(const struct story *s, uint32_t m)
 /* --- what a request needs --- */
 
 size_t
+story_node_window(const struct story *s, uint64_t node, size_t pen)
+{
+    const struct snode *x = snode_find(s, node);
+    return x && x->win < pen ? x->win : pen;
+}
+
+size_t
 story_window(const struct story *s, size_t pen)
 {
-    return s->head->win < pen ? s->head->win : pen;
+    return story_node_window(s, s->head->n, pen);
 }
 
 struct gather {
@@ -495,16 +502,17 @@ gather_span(void *ud, const struct text_span *sp)
 }
 
 size_t
-story_prompt(const struct story *s, size_t from, size_t to,
-             struct prompt_span **spans, int **ids_block)
+story_node_prompt(const struct story *s, uint64_t node, size_t from, size_t to,
+                  struct prompt_span **spans, int **ids_block)
 {
     struct story *own = (struct story *)s; /* only the scratch text */
+    const struct text *t = story_node_text(s, node);
     struct gather g = { .s = s, .from = from };
-    if (to > text_len(story_text(s)))
-        to = text_len(story_text(s));
+    if (to > text_len(t))
+        to = text_len(t);
     free(own->prompt);
-    own->prompt = text_dup(story_text(s), from, to > from ? to - from : 0);
-    text_spans(story_text(s), from, to, gather_span, &g);
+    own->prompt = text_dup(t, from, to > from ? to - from : 0);
+    text_spans(t, from, to, gather_span, &g);
     /* The ids may have moved while they grew: point at them now. */
     int *id = g.ids;
     for (size_t i = 0; i < g.n; i++) {
@@ -516,4 +524,11 @@ story_prompt(const struct story *s, size_t from, size_t to,
     *spans = g.spans;
     *ids_block = g.ids;
     return g.n;
+}
+
+size_t
+story_prompt(const struct story *s, size_t from, size_t to,
+             struct prompt_span **spans, int **ids_block)
+{
+    return story_node_prompt(s, s->head->n, from, to, spans, ids_block);
 }

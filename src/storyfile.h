@@ -18,6 +18,10 @@ struct storyfile_options {
     bool read_only;     /* do not lock, never write */
     /* Progress while opening a long story: bytes done of total. */
     void (*progress)(void *ud, size_t done, size_t total);
+    /* Every record of the file while it is opened, after it was applied to s,
+     * borrowed; `lost`: records are missing before it. */
+    void (*record)(void *ud, const struct story *s, const struct story_op *op,
+                   bool lost);
     void *ud;
 };
 

@@ -1,0 +1,421 @@
+/* tests/replay_test.c  A story written by a real model with everything that a
+ * writer may do to a run, then written again and compared; and what replay
+ * says of a story that was tampered with, damaged, or written elsewhere.
+ *
+ * The model has 24 positions, so that a run of a line moves its window. */
+#include <math.h>
+#include <poll.h>
+#include <sys/wait.h>
+
+#include "engine/base/crc32c.h"
+#include "engine/base/file.h"
+#include "src/replay.h"
+#include "tests/turn_desk.h"
+
+#define OPENING "一人在山中，天上有"
+/* More than the model sees: what follows does not depend on what came before. */
+#define LONG                                                              \
+    "我在这里生了一子，他说要到天下去，就和她来了。那年中国大地上有人们是" \
+    "自以为会的。"
+
+struct tale { /* a desk whose turn has a real generator */
+    struct desk *d;
+    struct gen *g;
+    uint64_t from; /* head as the run was asked for */
+    char model[1024];
+};
+
+static void
+serve(struct tale *t)
+{
+    struct pollfd fd = { .fd = gen_fd(t->g), .events = POLLIN };
+
+    poll(&fd, 1, 20);
+    poll_at(t->d, 1);
+}
+
+static void
+wait_till_loaded(struct tale *t)
+{
+    while (!status(t->d).model_loaded) {
+        if (status(t->d).model_failed)
+            fail_msg("%s", status(t->d).model_err.msg);
+        serve(t);
+    }
+}
+
+static void
+begin(struct tale *t, struct desk *d)
+{
+    struct model_options opt = { .type = "f32" };
+
+    t->d = d;
+    snprintf(t->model, sizeof t->model, "%s/models/f32",
+             getenv("JIELONG_TEST_DATA"));
+    t->g = gen_local(t->model, &opt, 2);
+    turn_free(d->turn);
+    d->turn = turn_new(d->file, t->g);
+    wait_till_loaded(t);
+}
+
+/* Ends the tale; the file at d->path is whole. The desk is opened again for
+ * teardown, which closes it. */
+static void
+finish(struct tale *t)
+{
+    close_desk(t->d);
+    gen_free(t->g);
+    open_desk(t->d, false);
+}
+
+static void
+set_knobs(struct tale *t, double temp, int64_t top_k, int64_t length,
+          enum stop_at stop)
+{
+    struct knobs k = *turn_knobs(t->d->turn);
+
+    k.seed_random = false; /* the same tale each time: no loop ends it early */
+    k.seed = 11;
+    k.top_p = 1;
+    k.min_p = 0;
+    k.temp = temp;
+    k.top_k = top_k;
+    k.length = length;
+    /* No end of text in the long runs. */
+    strcpy(k.bias, stop == STOP_AT_NEVER ? "id:3=-inf" : "");
+    k.stop_at = stop;
+    turn_set_knobs(t->d->turn, &k);
+}
+
+/* Till the run has written n tokens in all, or has ended. */
+static void
+let_write(struct tale *t, uint32_t n)
+{
+    while (status(t->d).state != TURN_IDLE &&
+           (head(t->d).n == t->from || head(t->d).kind != NODE_RUN ||
+            head(t->d).i0 + head(t->d).n_tok < n))
+        serve(t);
+}
+
+static void
+go_on(struct tale *t)
+{
+    t->from = story_head(t->d->story);
+    tab(t->d);
+}
+
+static void
+let_end(struct tale *t)
+{
+    while (status(t->d).state != TURN_IDLE)
+        serve(t);
+}
+
+/* Knobs turned in mid-run, the writer typing elsewhere, a retry, going back
+ * and another way on, the writer taking over, runs that end by themselves. */
+static void
+write_tale(struct tale *t)
+{
+    struct desk *d = t->d;
+    struct err err;
+
+    type(d, OPENING);
+    set_knobs(t, 3, 0, 4000, STOP_AT_NEVER);
+    go_on(t);
+    let_write(t, 30);
+    set_knobs(t, 5, 0, 4000, STOP_AT_NEVER);
+    let_write(t, 300);
+    set_knobs(t, INFINITY, 40, 4000, STOP_AT_NEVER);
+    let_write(t, 500);
+    turn_set_caret(d->turn, 0, d->now);
+    type(d, "他说");
+    poll_at(d, 400);
+    let_write(t, 700);
+    turn_stop(d->turn);
+
+    set_knobs(t, 3, 40, 20, STOP_AT_SENTENCE);
+    turn_set_caret(d->turn, text_len(story_text(d->story)), d->now);
+    go_on(t);
+    let_end(t);
+    for (int i = 0; i < 3; i++) {
+        assert_true(turn_retry(d->turn, d->now, &err));
+        let_end(t);
+    }
+    for (int i = 0; i < 3; i++)
+        assert_true(turn_undo(d->turn));
+    turn_set_caret(d->turn, text_len(story_text(d->story)), d->now);
+    turn_paste(d->turn, "你来了。", strlen("你来了。"), d->now);
+    set_knobs(t, 4, 0, 60, STOP_AT_LENGTH);
+    go_on(t);
+    let_end(t);
+    go_on(t);
+    tab(d); /* one more length */
+    let_write(t, 5);
+    turn_paste(d->turn, LONG, strlen(LONG), d->now);
+    set_knobs(t, 0, 0, 40, STOP_AT_LENGTH); /* greedy: a loop */
+    go_on(t);
+    let_end(t);
+}
+
+static struct gen *
+load(struct tale *t)
+{
+    struct model_options opt = { .type = "f32" };
+    struct gen *g = gen_local(t->model, &opt, 1);
+    struct gen_event ev;
+
+    while (!gen_model(g)) {
+        struct pollfd fd = { .fd = gen_fd(g), .events = POLLIN };
+
+        poll(&fd, 1, 20);
+        while (gen_next(g, &ev))
+            gen_event_finish(&ev);
+    }
+    return g;
+}
+
+static struct replay *
+open_replay(const char *path)
+{
+    struct err err = { 0 };
+    struct replay *r = replay_open(path, &err);
+
+    if (!r)
+        fail_msg("%s", err.msg);
+    return r;
+}
+
+static struct replay_found
+check(struct replay *r, size_t i, struct gen *g)
+{
+    struct replay_found f;
+    struct err err = { 0 };
+
+    if (!replay_check(r, i, g, &f, &err))
+        fail_msg("%s", err.msg);
+    return f;
+}
+
+/* Only the strict arithmetic gives the same bits again. */
+static void
+need_strict(struct tale *t)
+{
+    if (!replay_is_strict(model_arithmetic(gen_model(t->g)))) {
+        finish(t);
+        print_message("# this program's arithmetic is not strict: SKIPPED\n");
+        skip();
+    }
+}
+
+static void
+a_story_is_written_again(void **state)
+{
+    struct tale t;
+    struct replay *r;
+    struct gen *g;
+    size_t conts = 0, whys[GEN_WHY_COUNT] = { 0 };
+
+    begin(&t, *state);
+    need_strict(&t);
+    write_tale(&t);
+    finish(&t);
+    r = open_replay(t.d->path);
+    g = load(&t);
+    assert_true(replay_count(r) >= 9);
+    for (size_t i = 0; i < replay_count(r); i++) {
+        struct replay_found f = check(r, i, g);
+        struct replay_run x;
+
+        replay_run(r, i, &x);
+        assert_true(x.whole && x.n_tok > 0);
+        assert_string_equal(replay_model(r, x.m)->name, "f32");
+        conts += x.i0 > 0;
+        whys[x.why]++;
+        if (f.what != REPLAY_EQUAL)
+            fail_msg("run %u.%u (%s): %d at token %zu of %zu: id %d and %d, "
+                     "lp %.9g and %.9g, window %zu and %zu",
+                     x.run, x.br, gen_why_name(x.why), (int)f.what, f.k,
+                     x.n_tok, f.want, f.got, (double)f.lp[0], (double)f.lp[1],
+                     f.win[0], f.win[1]);
+    }
+    assert_true(conts > 0 && whys[GEN_WHY_EDIT] && whys[GEN_WHY_USER] &&
+                whys[GEN_WHY_LENGTH] && whys[GEN_WHY_LOOP]);
+    gen_free(g);
+    replay_free(r);
+}
+
+/* --- tampering --- */
+
+/* The file's text; given. */
+static char *
+read_file(const char *path)
+{
+    struct err err = { 0 };
+    char *text;
+    size_t len;
+
+    if (!file_read(path, 64 << 20, &text, &len, &err))
+        fail_msg("%s", err.msg);
+    return text;
+}
+
+/* Writes `from` as `to` in the line that begins at `line`, where `from` comes
+ * behind `after`, and makes the line's checksum right. */
+static void
+tamper(const char *path, const char *text, const char *line, const char *after,
+       const char *from, const char *to)
+{
+    const char *at = strstr(line, after), *end = strchr(line, '\n');
+    struct err err = { 0 };
+    char *body, *all;
+
+    assert_non_null(at);
+    at = strstr(at + strlen(after), from);
+    assert_true(at && at < end);
+    body = xasprintf("%.*s%s%.*s", (int)(at - line), line, to,
+                     (int)(strstr(at, ",\"c\":\"") - at - (long)strlen(from)),
+                     at + strlen(from));
+    all = xasprintf("%.*s%s,\"c\":\"%08x\"}%s", (int)(line - text), text, body,
+                    crc32c(0, body, strlen(body)), end);
+    if (!file_replace(path, all, strlen(all), &err))
+        fail_msg("%s", err.msg);
+    free(body);
+    free(all);
+}
+
+/* The last line of this type. */
+static const char *
+last_line(const char *text, const char *type)
+{
+    char *mark = xasprintf("\"t\":\"%s\"", type);
+    const char *found = NULL;
+
+    for (const char *at = text; (at = strstr(at, mark)); at++)
+        found = at;
+    free(mark);
+    assert_non_null(found);
+    while (found > text && found[-1] != '\n')
+        found--;
+    return found;
+}
+
+/* What the program says of the story; *status its exit status. Given. */
+static char *
+run_replay(const struct tale *t, const char *more, int *status)
+{
+    char *command =
+        xasprintf("HOME='%s' XDG_CACHE_HOME='%s/cache' XDG_DATA_HOME='%s/data' "
+                  "LANG=C.UTF-8 '%s' replay '%s' %s 2>&1",
+                  t->d->dir, t->d->dir, t->d->dir,
+                  getenv("JIELONG_TEST_PROGRAM"), t->d->path, more);
+    FILE *in = popen(command, "r");
+    char *out = xcalloc(1, 65536);
+    size_t n;
+
+    assert_non_null(in);
+    n = fread(out, 1, 65535, in);
+    out[n] = '\0';
+    *status = pclose(in);
+    assert_true(WIFEXITED(*status));
+    *status = WEXITSTATUS(*status);
+    free(command);
+    return out;
+}
+
+static void
+assert_says(const struct tale *t, const char *more, int status,
+            const char *words)
+{
+    int got;
+    char *out = run_replay(t, more, &got);
+
+    if (got != status || !strstr(out, words))
+        fail_msg("status %d instead of %d, and \"%s\" instead of \"%s\"", got,
+                 status, out, words);
+    free(out);
+}
+
+static void
+the_program_names_the_first_difference(void **state)
+{
+    struct tale t;
+    char *text, *model, *json;
+    const char *line;
+    char where[64];
+
+    begin(&t, *state);
+    need_strict(&t);
+    write_tale(&t);
+    finish(&t);
+    model = xasprintf("--model '%s'", t.model);
+    assert_says(&t, model, 0, "different 0; not verifiable: 0");
+    text = read_file(t.d->path);
+    line = last_line(text, "tok");
+    tamper(t.d->path, text, line, "\"i\":", "[", "[1");
+    assert_says(&t, model, 1, "different 1; not verifiable: 0");
+    snprintf(where, sizeof where, "in record %ld, byte ",
+             strtol(line + strlen("{\"n\":"), NULL, 10));
+    assert_says(&t, model, 1, where);
+    assert_says(&t, model, 1, "the story has ");
+    tamper(t.d->path, text, line, "\"lp\":", "[-", "[-1");
+    assert_says(&t, model, 1, "from the model");
+    tamper(t.d->path, text, last_line(text, "win"), "\"at\"", ":", ":1");
+    assert_says(&t, model, 1, "the window starts at byte ");
+    json = xasprintf("%s --json", model);
+    assert_says(&t, json, 1, "\"result\": \"window\"");
+    free(json);
+    tamper(t.d->path, text, last_line(text, "end"), "\"why\":\"", "loop", "eos");
+    assert_says(&t, model, 1, "the model does not");
+    free(text);
+    free(model);
+}
+
+static void
+what_cannot_be_verified_is_counted(void **state)
+{
+    struct tale t;
+    char *text, *model;
+
+    begin(&t, *state);
+    need_strict(&t);
+    type(t.d, OPENING);
+    set_knobs(&t, 3, 0, 20, STOP_AT_LENGTH);
+    go_on(&t);
+    let_end(&t);
+    for (text = read_file(t.d->path); !strstr(text, "\"sha\":\"f3");) {
+        serve(&t); /* its hashes are still being computed */
+        free(text);
+        text = read_file(t.d->path);
+    }
+    free(text);
+    finish(&t);
+    model = xasprintf("--model '%s'", t.model);
+    assert_says(&t, model, 0, "equal 1, different 0; not verifiable: 0");
+    assert_says(&t, "", 3, "the model \"f32\" is needed and is not here");
+    text = read_file(t.d->path);
+    tamper(t.d->path, text, last_line(text, "model"), "\"num\":\"", "strict/1",
+           "openblas-0.3.21/SkylakeX/avx512");
+    assert_says(&t, model, 0, "not verifiable: 1");
+    assert_says(&t, model, 0, "the arithmetic openblas-0.3.21/SkylakeX/");
+    tamper(t.d->path, text, last_line(text, "model"), "\"num\":\"", "strict/1",
+           "fast/openblas-0.3.21");
+    assert_says(&t, model, 0, "not verifiable: 1");
+    tamper(t.d->path, text, last_line(text, "model"), "\"sha\":\"", "f3", "00");
+    assert_says(&t, model, 3, "are not those that wrote it");
+    tamper(t.d->path, text, last_line(text, "tok"), "\"t\"", "tok", "lost");
+    assert_says(&t, model, 0, "runs checked: ");
+    free(text);
+    free(model);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_story_is_written_again),
+        TEST(the_program_names_the_first_difference),
+        TEST(what_cannot_be_verified_is_counted),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
