@@ -303,8 +303,8 @@ unembed(const struct pass *p, float *logits)
 
     if (g->net == NET_GPT2)
         norm(p, g->lnf_g, g->lnf_b);
-    linear(p, &g->head, NULL, OPS_STORE, g->net == NET_GPT2 ? p->s->y : p->s->x,
-           logits);
+    linear(p, &g->head, g->head_b, OPS_STORE,
+           g->net == NET_GPT2 ? p->s->y : p->s->x, logits);
 }
 
 bool

@@ -45,6 +45,7 @@ struct gpt2 { /* constant after loading */
     const float *wpe;           /* [P][D] */
     const float *lnf_g, *lnf_b; /* [D]; NULL in NET_GPT1 */
     struct matrix head;         /* [V][D]; wte's data when tied */
+    const float *head_b;        /* [V]; NULL: none, as in every GPT-2 proper */
     struct gpt2_layer *layer;   /* [L] */
 };
 

@@ -68,6 +68,7 @@ make_recipe(const struct plan *p, const struct tensor_table *t,
     add_part(s, t, p->lnf_g);
     add_part(s, t, p->lnf_b);
     add_part(s, t, p->head);
+    add_part(s, t, p->head_b);
     for (int l = 0; l < p->L; l++)
         for (int k = 0; k < SLOT_FILE_COUNT; k++)
             add_part(s, t, p->layer[l][k]);

@@ -165,6 +165,8 @@ list_parts(struct writer *w, const struct plan *p)
     add_part(w, p->lnf_b, 0, D, "output_norm.bias");
     if (p->head != PLAN_NONE)
         add_matrix(w, p->head, V, D, false, "output.weight");
+    if (p->head_b != PLAN_NONE)
+        add_part(w, p->head_b, 0, V, "output.bias");
 }
 
 /* --- numbers --- */
@@ -687,6 +689,7 @@ describe_random(struct writer *w, const struct model_shape *s)
         .F = s->F,
         .linear = true,
         .head = PLAN_NONE,
+        .head_b = PLAN_NONE,
     };
 
     snprintf(name, sizeof name, "random %dx%dx%dx%d", s->L, s->D, s->H, s->V);

@@ -133,6 +133,87 @@ an_unpacked_archive(void **state)
     scratch_remove(dir);
 }
 
+/* --- an output with a bias of its own --- */
+
+struct last_row {
+    float v[256];
+    size_t n;
+};
+
+static bool
+keep_row(void *ud, size_t i, const float *logits)
+{
+    struct last_row *r = ud;
+
+    memcpy(r->v, logits, r->n * sizeof *logits);
+    return true;
+}
+
+static void
+logits_of(const char *path, struct last_row *r)
+{
+    static const struct model_options opt = { .no_vocab_needed = true };
+    static const int ids[] = { 3, 1, 4, 1, 5 };
+    struct err err = { 0 };
+    struct model *m = model_open(path, &opt, &err);
+
+    if (!m)
+        fail_msg("%s", err.msg);
+    r->n = (size_t)model_info(m)->n_vocab;
+    assert_in_range(r->n, 1, 256);
+    assert_true(model_logits(m, ids, 5, keep_row, r, &err));
+    model_close(m);
+}
+
+/* The tiny model with lm_head.bias[i] = i * by. */
+static char *
+with_bias(size_t V, float by)
+{
+    char *dir = scratch_make(), *all, *data, *head;
+    size_t len, n, n_data;
+    float bias[256];
+
+    must_read(tiny("f32/model.safetensors"), &all, &len);
+    n = *(unsigned char *)all + 256u * (unsigned char)all[1];
+    for (size_t i = 2; i < 8; i++)
+        assert_int_equal(all[i], 0);
+    n_data = len - 8 - n;
+    data = xmalloc(n_data + sizeof bias);
+    memcpy(data, all + 8 + n, n_data);
+    for (size_t i = 0; i < V; i++)
+        bias[i] = (float)i * by;
+    memcpy(data + n_data, bias, 4 * V);
+    while (all[8 + n - 1] != '}')
+        n--;
+    head = xasprintf("%.*s,\"lm_head.bias\":{\"dtype\":\"F32\",\"shape\":[%zu],"
+                     "\"data_offsets\":[%zu,%zu]}}",
+                     (int)n - 1, all + 8, V, n_data, n_data + 4 * V);
+    scratch_safetensors(dir, head, strlen(head), data, n_data + 4 * V);
+    scratch_link(dir, "config.json", "f32/config.json");
+    free(head);
+    free(data);
+    free(all);
+    return dir;
+}
+
+static void
+an_output_with_a_bias(void **state)
+{
+    struct last_row plain, other;
+    char *dir;
+
+    logits_of(tiny("f32"), &plain);
+    dir = with_bias(plain.n, 0); /* all zeros: as if it were not there */
+    logits_of(dir, &other);
+    assert_memory_equal(plain.v, other.v, plain.n * sizeof *plain.v);
+    scratch_remove(dir);
+    dir = with_bias(plain.n, 0.25f);
+    logits_of(dir, &other);
+    for (size_t i = 0; i < plain.n; i++)
+        assert_true(fabsf(other.v[i] - plain.v[i] - 0.25f * (float)i) < 1e-5f);
+    scratch_remove(dir);
+}
+
 /* --- what is refused is named as the file names it --- */
 
 /* Does model_open() refuse it, naming the file, in these words? */
@@ -212,6 +293,7 @@ main(void)
         cmocka_unit_test(the_note_of_a_checkpoint),
         cmocka_unit_test(parts_without_their_list),
         cmocka_unit_test(an_unpacked_archive),
+        cmocka_unit_test(an_output_with_a_bias),
         cmocka_unit_test(gguf_is_refused_in_its_names),
     };
 

@@ -249,6 +249,10 @@ lay_out(struct layout *l, const struct plan *p, struct gpt2 *g, struct fill *f)
         take_matrix(l, V, D, &g->head);
         add_matrix(f, p->head, &g->head, 0, false);
     }
+    if (p->head_b != PLAN_NONE) {
+        g->head_b = at = take(l, V, 1, true);
+        add_jobs(f, p->head_b, at);
+    }
 }
 
 /* --- reading --- */

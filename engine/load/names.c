@@ -60,6 +60,7 @@ static const struct name_row names[] = {
     { "output_norm.weight", "ln_f.weight" },
     { "output_norm.bias", "ln_f.bias" },
     { "output.weight", "lm_head.weight" },
+    { "output.bias", "lm_head.bias" },
     { "blk.#.attn_norm.weight", "h.#.ln_1.weight" },
     { "blk.#.attn_norm.bias", "h.#.ln_1.bias" },
     { "blk.#.attn_qkv.weight", "h.#.attn.c_attn.weight" },

@@ -539,9 +539,7 @@ check_head(struct collect *c, const struct model_config *cfg)
             !is_all_zero(c->s, c->head_bias, &zero, c->err))
             return false;
         if (!zero)
-            return err_set(c->err, ERR_MODEL,
-                           "the output has a bias "
-                           "(lm_head.bias), which GPT-2 has not");
+            p->head_b = c->head_bias;
     }
     if (p->head == PLAN_NONE) {
         if (cfg->present && !cfg->tie)
@@ -649,7 +647,7 @@ plan_gpt2(struct plan *p, const struct weights_source *s,
     };
 
     memset(p, 0, sizeof *p);
-    p->wte = p->wpe = p->lnf_g = p->lnf_b = p->head = PLAN_NONE;
+    p->wte = p->wpe = p->lnf_g = p->lnf_b = p->head = p->head_b = PLAN_NONE;
     if (!collect_all(&c) || !find_sizes(p, s, err) || !check_layers(p, s, err))
         return false;
     if (p->lnf_g != PLAN_NONE && !has_shape(s, p->lnf_g, (size_t)p->D, 0, err))

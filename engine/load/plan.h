@@ -57,6 +57,7 @@ struct plan {
     bool lacks_biases;    /* and biases may be missing (nanoGPT) */
     size_t wte, wpe, lnf_g, lnf_b;    /* lnf: PLAN_NONE in NET_GPT1 */
     size_t head;                      /* PLAN_NONE: tied to wte */
+    size_t head_b;                    /* PLAN_NONE: none, or all zeros */
     size_t (*layer)[SLOT_FILE_COUNT]; /* [L], owned */
 };
 
