@@ -536,6 +536,23 @@ files_of_other_kinds(void **state)
     }
 }
 
+/* One letter of a tensor's name: the pickle stays a good one. */
+static void
+a_pickle_has_its_checksum(void **state)
+{
+    char *dir = scratch_make(), *data, *name;
+    size_t len;
+
+    must_read(tiny("zip/pytorch_model.bin"), &data, &len);
+    name = memmem(data, len, "attn.c_attn", 11);
+    assert_non_null(name);
+    name[0] = 'b';
+    scratch_put(dir, "pytorch_model.bin", data, len);
+    must_refuse(dir, "pytorch_model.bin", "checksum");
+    free(data);
+    scratch_remove(dir);
+}
+
 static void
 folders_that_do_not_do(void **state)
 {
@@ -727,6 +744,7 @@ main(void)
         cmocka_unit_test(spoiled_headers),
         cmocka_unit_test(numbers_that_are_none),
         cmocka_unit_test(files_of_other_kinds),
+        cmocka_unit_test(a_pickle_has_its_checksum),
         cmocka_unit_test(folders_that_do_not_do),
         cmocka_unit_test(bad_indexes),
         cmocka_unit_test(memory_before_trust),

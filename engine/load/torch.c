@@ -340,6 +340,27 @@ zip_storages(struct torch *t)
     return true;
 }
 
+/* CRC-32 as zip files have it (reflected 0xEDB88320), half a byte a step: a
+ * pickle is short. */
+static uint32_t
+zip_crc(const char *p, size_t len)
+{
+    uint32_t table[16], c = UINT32_MAX;
+
+    for (uint32_t i = 0; i < 16; i++) {
+        table[i] = i;
+        for (int k = 0; k < 4; k++)
+            table[i] = table[i] & 1 ? table[i] >> 1 ^ 0xEDB88320u
+                                    : table[i] >> 1;
+    }
+    for (; len > 0; len--, p++) {
+        c ^= (unsigned char)*p;
+        c = c >> 4 ^ table[c & 15];
+        c = c >> 4 ^ table[c & 15];
+    }
+    return ~c;
+}
+
 static bool
 read_zip(struct torch *t, uint32_t *root)
 {
@@ -354,6 +375,10 @@ read_zip(struct torch *t, uint32_t *root)
         return refuse(t, "a data.pkl of more than 64 MiB");
     if (!read_at(t, p.offset, (size_t)p.bytes, &t->bytes))
         return false;
+    /* torch can be told to leave the sums out (set_crc32_options). */
+    if (e->crc != 0 && e->crc != zip_crc(t->bytes, (size_t)p.bytes))
+        return refuse(t, "data.pkl does not have its checksum: the file is "
+                         "damaged, download it again");
     rd_init(&r, t->bytes, (size_t)p.bytes);
     if (!pickle_read(&t->pickle, &r, t->name, root, t->err))
         return false;
