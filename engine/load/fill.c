@@ -24,6 +24,7 @@
 #define ALIGN       16 /* floats: parts begin at whole cache lines */
 #define THREADS_MAX 8  /* more only queue up at the memory */
 #define SPARE       ((uint64_t)32 << 20)
+#define SLICE       256 /* tokens of a prompt in one pass (session.c) */
 #define AHEAD       16 /* runs that the kernel is told of before they come */
 
 struct job {
@@ -64,32 +65,6 @@ memory_available(void)
             break;
     fclose(f);
     return kb * 1024;
-}
-
-static bool
-enough_memory(size_t words, size_t params, enum weight_type type,
-              struct err *err)
-{
-    const char *smaller = "";
-    uint64_t have = memory_available(), want;
-    size_t bytes;
-
-    if (!rd_mul(words, sizeof(float), &bytes))
-        return err_set(err, ERR_MEMORY,
-                       "the weights are larger than any "
-                       "memory");
-    want = (uint64_t)bytes + SPARE;
-    if (have == 0 || want <= have)
-        return true;
-    if (type < WT_INT8 && params / 32 * 36 + SPARE <= have)
-        smaller = ", --type int8";
-    else if (type < WT_INT4 && params / 32 * 20 + SPARE <= have)
-        smaller = ", --type int4";
-    return err_set(err, ERR_MEMORY,
-                   "the weights need %" PRIu64 " MB of "
-                   "memory, %" PRIu64 " MB are free: close other programs or "
-                   "take a smaller model%s",
-                   want >> 20, have >> 20, smaller);
 }
 
 /* --- the block --- */
@@ -399,15 +374,90 @@ run_all(struct fill *f, struct err *err)
     return false;
 }
 
+/* --- is there room? --- */
+
+/* What a session takes at most: keys and values of all positions, and about
+ * the working memory of a slice of a prompt (session.c). */
+static uint64_t
+session_need(const struct gpt2 *g, uint64_t *kv, uint64_t *work)
+{
+    uint64_t D = (uint64_t)g->D, F = (uint64_t)g->F;
+    uint64_t wide = F > 3 * D ? F : 3 * D, T = g->P < SLICE ? g->P : SLICE;
+
+    *kv = gpt2_kv_bytes(g);
+    *work = (T * (2 * D + wide) + 2 * (uint64_t)g->V) * sizeof(float) + SPARE;
+    return *kv + *work;
+}
+
+/* Bytes of the block in this type; false: more than any memory. */
+static bool
+block_bytes(const struct plan *p, enum weight_type type, struct gpt2 *g,
+            size_t *bytes)
+{
+    struct layout count = { .ok = true, .type = type };
+    struct fill none = { 0 };
+
+    lay_out(&count, p, g, &none);
+    return count.ok && rd_mul(count.at, sizeof(float), bytes);
+}
+
+/* The first of the smaller types in which all fits: "take --type int8 (900
+ * MB) or ", or nothing. */
+static void
+smaller_type(const struct plan *p, struct gpt2 *g, uint64_t have, char *text,
+             size_t cap)
+{
+    enum weight_type t = g->type, was = g->type;
+    uint64_t kv, work, want;
+    size_t bytes;
+
+    text[0] = '\0';
+    while (++t < WT_COUNT) {
+        g->type = t;
+        if (!block_bytes(p, t, g, &bytes))
+            continue;
+        want = bytes + session_need(g, &kv, &work);
+        if (want > have)
+            continue;
+        snprintf(text, cap, "take --type %s (%" PRIu64 " MB) or ",
+                 weight_type_name(t), want >> 20);
+        break;
+    }
+    g->type = was;
+}
+
+/* Before anything is asked for: a machine that has promised too much stands
+ * still, and kills what it likes. */
+static bool
+enough_memory(const struct plan *p, struct gpt2 *g, size_t bytes,
+              struct err *err)
+{
+    uint64_t have = memory_available(), kv, work;
+    uint64_t want = bytes + session_need(g, &kv, &work);
+    char smaller[64];
+
+    if (have == 0 || want <= have)
+        return true;
+    smaller_type(p, g, have, smaller, sizeof smaller);
+    return err_set(err, ERR_MEMORY,
+                   "as %s the model needs %" PRIu64 " MB of memory (weights "
+                   "%zu, keys and values %" PRIu64 ", working memory %" PRIu64
+                   "), %" PRIu64 " MB are free: %sclose other programs%s",
+                   weight_type_name(g->type), want >> 20, bytes >> 20,
+                   kv >> 20, work >> 20, have >> 20, smaller,
+                   smaller[0] ? "" : " or take a smaller model");
+}
+
 struct gpt2 *
 fill_gpt2(const struct plan *p, const struct weights_source *s,
           const struct model_config *c, enum weight_type type,
           const struct fill_watch *watch, size_t *n_params, struct err *err)
 {
     struct gpt2 *g = xcalloc(1, sizeof *g);
-    struct layout count = { .ok = true, .type = type }, real = count;
+    struct layout real = { .ok = true, .type = type };
     struct fill f = { .s = s, .watch = watch };
     bool ok, kept = false;
+    size_t bytes = 0;
 
     g->net = p->net;
     g->type = type;
@@ -423,16 +473,16 @@ fill_gpt2(const struct plan *p, const struct weights_source *s,
     g->scale_attn = c->scale_attn;
     g->scale_by_layer = c->scale_by_layer;
     g->layer = xcalloc((size_t)p->L, sizeof *g->layer);
-    lay_out(&count, p, g, &f);
-    ok = count.ok ? enough_memory(count.at, count.params, type, err)
-                  : err_set(err, ERR_MEMORY,
-                            "the weights are larger than any memory");
+    ok = block_bytes(p, type, g, &bytes)
+             ? enough_memory(p, g, bytes, err)
+             : err_set(err, ERR_MEMORY,
+                       "the weights are larger than any memory");
     if (ok && watch && watch->kept) {
-        g->block = watch->kept(watch->kept_ud, count.at * sizeof(float));
+        g->block = watch->kept(watch->kept_ud, bytes);
         kept = g->block != NULL;
     }
     if (ok && !kept) {
-        g->block = mem_big(count.at, sizeof(float), "the model", err);
+        g->block = mem_big(bytes, 1, "the model", err);
         ok = g->block != NULL;
     }
     if (ok) {
