@@ -15,6 +15,7 @@
 
 #define EARLY_AT 20 /* tokens before decoding begins */
 #define SHORT    16
+#define LANES_AT 64  /* tokens that the samples have in common */
 #define WAKE     4   /* steps before the clock starts */
 #define STEPS    64  /* at most, */
 #define ENOUGH_S 1.0 /* and after so many seconds no more, */
@@ -28,6 +29,8 @@ static const struct {
     [MEASURE_LATE] = { "late", "tok/s" },
     [MEASURE_SHORT] = { "short", "tok/s" },
     [MEASURE_PREFILL] = { "prefill", "tok/s" },
+    [MEASURE_LANES3] = { "lanes3", "tok/s" },
+    [MEASURE_LANES10] = { "lanes10", "tok/s" },
 };
 
 struct bench {
@@ -224,6 +227,41 @@ measure_prefill(struct bench *b, double *v, struct err *err)
     return true;
 }
 
+/* One token more for each lane. */
+static bool
+step_lanes(struct bench *b, int n, int i, struct err *err)
+{
+    struct session_token t[SESSION_LANES_MAX];
+
+    for (int k = 0; k < n; k++)
+        t[k] = (struct session_token){
+            .lane = k, .id = b->ids[(LANES_AT + i * n + k) % b->info->n_pos]
+        };
+    return session_step_lanes(b->s, t, n, err);
+}
+
+static bool
+measure_lanes(struct bench *b, int n, double *v, struct err *err)
+{
+    double start, t = 0;
+    int i;
+
+    if (!session_sync(b->s, b->ids, LANES_AT, err) ||
+        !session_fork(b->s, n, err))
+        return false;
+    for (i = 0; i < WAKE; i++)
+        if (!step_lanes(b, n, i, err))
+            return false;
+    start = now();
+    while (i < WAKE + STEPS / 2 && (t < ENOUGH_S || i < WAKE + LEAST)) {
+        if (!step_lanes(b, n, i++, err))
+            return false;
+        t = now() - start;
+    }
+    *v = (i - WAKE) * n / t;
+    return true;
+}
+
 /* --- a round --- */
 
 static bool
@@ -279,6 +317,12 @@ run_round(struct bench *b, int r, struct err *err)
         return false;
     if (r == 0)
         b->out->peak_bytes = peak_bytes();
+    if (wanted(b, MEASURE_LANES3) &&
+        !measure_lanes(b, 3, &b->value[MEASURE_LANES3][r], err))
+        return false;
+    if (wanted(b, MEASURE_LANES10) &&
+        !measure_lanes(b, 10, &b->value[MEASURE_LANES10][r], err))
+        return false;
     if (!wanted(b, MEASURE_READ))
         return true;
     if (!b->memory && !make_memory(b, err))

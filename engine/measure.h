@@ -21,10 +21,12 @@ enum measure_what {
     MEASURE_LATE,    /* tokens/s from position 900 (or P - 100) on */
     MEASURE_SHORT,   /* tokens/s of a prompt's 16 tokens */
     MEASURE_PREFILL, /* tokens/s of 512 tokens (or P) */
+    MEASURE_LANES3,  /* tokens/s of three samples of one prompt together, */
+    MEASURE_LANES10, /* and of ten */
     MEASURE_COUNT
 };
 
-/* "read", "decode", "late", "short", "prefill" */
+/* "read", "decode", "late", "short", "prefill", "lanes3", "lanes10" */
 const char *measure_name(enum measure_what w);
 /* "GB/s", "tok/s" */
 const char *measure_unit(enum measure_what w);
@@ -38,15 +40,15 @@ struct measure_figure { /* over the rounds; 0 where it was not measured */
 struct measure_result {
     struct measure_figure figure[MEASURE_COUNT];
     /* Bytes read a second as a share of the read limit of the same round:
-     * weights, and keys and values up to the position. Not of prefill, nor
-     * where READ was not asked for. */
+     * weights, and keys and values up to the position. Not of prefill and
+     * lanes, nor where READ was not asked for. */
     struct measure_figure share[MEASURE_COUNT];
     int rounds;
     double first_s;       /* a fresh session, and 20 tokens to logits */
     size_t read_bytes;    /* of the weights, by one token */
     size_t kv_bytes;      /* at the end of the model's positions */
     size_t session_bytes; /* of all that the session holds */
-    size_t peak_bytes;    /* of the process, before the read limit is taken */
+    size_t peak_bytes;    /* of the process, before lanes and the read limit */
 };
 
 struct model;

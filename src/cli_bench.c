@@ -110,7 +110,7 @@ check_values(struct bench *b)
     }
     if (b->only && !measure_parse(b->only, &b->opt.set)) {
         cli_say(_("%s is one of %s, not \"%s\""), "--only",
-                "read, decode, late, short, prefill", b->only);
+                "read, decode, late, short, prefill, lanes3, lanes10", b->only);
         return false;
     }
     if (b->model && b->shape) {
