@@ -26,7 +26,8 @@
 #define GROUP_ROWS  64 /* rows whose products wait in a thread's own part */
 #define CHUNK_BYTES 65536 /* weights of a chunk, at least */
 #define CHUNKS_MAX  1024
-#define BLAS_TOKENS 32 /* from here on unpacking the weights pays */
+#define AHEAD_BYTES 2048 /* of a tile, asked for before they are used */
+#define BLAS_TOKENS 32   /* from here on unpacking the weights pays */
 #define BLAS_ROWS   192
 /* Work (multiply-adds) that one thread does before a second could join. */
 #define ALONE 16384
@@ -336,23 +337,46 @@ pack(struct linear_job *j)
                 pack_chunk, j);
 }
 
+/* One input's weights in a tile. */
+static size_t
+input_bytes(const struct matrix *m)
+{
+    return m->type == WT_F32 ? 4 * MATRIX_TILE : 2 * MATRIX_TILE;
+}
+
+/* What will be read after the n inputs from k on, as a distance: with many
+ * tokens it comes while sums are taken. */
+static size_t
+next_read(const struct linear_job *j, size_t k, size_t n, int n_tiles)
+{
+    const struct matrix *m = j->l->w;
+    size_t bytes = matrix_tile_bytes(m->type, m->n_in);
+    size_t K = (size_t)m->n_in, input = input_bytes(m);
+
+    if (j->T == 1)
+        return AHEAD_BYTES;
+    return k + n < K ? n * input : (size_t)n_tiles * bytes - k * input;
+}
+
 /* v[T][ldv] of n_tiles tiles from row i on, for all tokens. With several
- * panels a run of the weights is used by each before the next one is read. */
+ * tokens a run of the weights is used by each before the next one is read. */
 static void
 products(const struct linear_job *j, int i, int n_tiles, float *v, size_t ldv)
 {
     const struct matrix *m = j->l->w;
     size_t K = (size_t)m->n_in, bytes = matrix_tile_bytes(m->type, m->n_in);
-    size_t input = m->type == WT_F32 ? 4 * MATRIX_TILE : 2 * MATRIX_TILE;
+    size_t input = input_bytes(m);
     const char *w = (const char *)m->data + (size_t)(i / MATRIX_TILE) * bytes;
-    size_t step = j->n_panels > 1 ? PRODUCT_RUN : K;
+    size_t step = j->T > 1 ? PRODUCT_RUN : K;
 
     for (size_t k = 0; k < K; k += step)
         for (int p = 0; p < j->n_panels; p++) {
             int t0 = panel_start(j, p), T = panel_start(j, p + 1) - t0;
+            size_t n = K - k < step ? K - k : step;
 
-            j->o->k->product[m->type](w + k * input, bytes, n_tiles,
-                                      (int)(K - k < step ? K - k : step),
+            j->o->k->product[m->type](w + k * input, bytes,
+                                      p > 0 ? 0 : next_read(j, k, n, n_tiles),
+                                      n_tiles, (int)n,
                                       j->panels + (size_t)t0 * K +
                                           k * (size_t)T,
                                       T, v + (size_t)t0 * ldv, ldv, k > 0);

@@ -135,6 +135,66 @@ norm_is_right(void **state)
         }
 }
 
+/* Ordinary ones, and what a broken model makes. */
+static float
+any_number(int i, uint64_t *seed)
+{
+    static const float odd[] = { 0,      -0.0f,    1e-40f,    -1e-45f, 3e38f,
+                                 -3e38f, INFINITY, -INFINITY, NAN,     1e-20f };
+
+    return i % 300 == 299 ? odd[random_next(seed) % 10]
+                          : 5 * random_float(seed);
+}
+
+static void
+assert_same_bits(const float *got, const float *want, int n, const char *what,
+                 const struct kernels *k)
+{
+    for (int i = 0; i < n; i++)
+        if (!(isnan(got[i]) && isnan(want[i])) &&
+            memcmp(got + i, want + i, sizeof *got) != 0)
+            fail_msg("%s, %s: %a instead of %a", k->name, what, got[i],
+                     want[i]);
+}
+
+/* Every level gives what the generic one gives, to the last bit. */
+static void
+levels_give_the_same_bits(void **state)
+{
+    static const int lengths[] = { 1, 7, 15, 16, 17, 33, 255, 768, 1601 };
+    enum { MOST = 1601 };
+    float x[MOST], g[MOST], b[MOST], want[MOST], got[MOST];
+    const struct kernels *k;
+    uint64_t seed = 21;
+
+    for (size_t r = 0; r < 9; r++) {
+        int n = lengths[r];
+
+        for (int i = 0; i < n; i++) {
+            x[i] = any_number(i + (int)r, &seed);
+            g[i] = random_float(&seed);
+            b[i] = random_float(&seed);
+        }
+        for (int l = 0; (k = kernels_get(l)); l++) {
+            for (int a = ACT_GELU_TANH; a <= ACT_SILU; a++) {
+                memcpy(want, x, sizeof x), memcpy(got, x, sizeof x);
+                kernels_generic.activate((enum activation)a, want, n);
+                k->activate((enum activation)a, got, n);
+                assert_same_bits(got, want, n, "activation", k);
+            }
+            memcpy(want, x, sizeof x), memcpy(got, x, sizeof x);
+            kernels_generic.add(want, g, n);
+            k->add(got, g, n);
+            assert_same_bits(got, want, n, "sum", k);
+            for (int i = 0; i < n; i++) /* a norm of NaN is all NaN */
+                x[i] = isfinite(x[i]) ? x[i] : 1;
+            kernels_generic.norm(x, g, b, 1e-5f, n, want);
+            k->norm(x, g, b, 1e-5f, n, got);
+            assert_same_bits(got, want, n, "norm", k);
+        }
+    }
+}
+
 /* All three ways after the product, with few tokens and with many. */
 static void
 linear_is_right(void **state)
@@ -281,6 +341,7 @@ main(void)
         cmocka_unit_test(activations_are_right),
         cmocka_unit_test(not_a_number_stays_one),
         cmocka_unit_test(norm_is_right),
+        cmocka_unit_test(levels_give_the_same_bits),
         cmocka_unit_test(linear_is_right),
         cmocka_unit_test(every_chunk_runs_once),
         cmocka_unit_test(sleepers_wake),

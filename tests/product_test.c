@@ -116,10 +116,11 @@ one_call(const struct problem *p, const struct kernels *k, int t0, int T,
         for (int i = 0; i < p->K; i++)
             assert_true(same(xp[i * T + t], p->x[(t0 + t) * p->K + i]));
     if (cut > 0)
-        k->product[p->type](p->m.data, bytes, n_tiles, cut, xp, T, yp,
+        k->product[p->type](p->m.data, bytes, 64, n_tiles, cut, xp, T, yp,
                             (size_t)ldy, false);
-    k->product[p->type]((const char *)p->m.data + input, bytes, n_tiles,
-                        p->K - cut, xp + cut * T, T, yp, (size_t)ldy, cut > 0);
+    k->product[p->type]((const char *)p->m.data + input, bytes, 1 << 20,
+                        n_tiles, p->K - cut, xp + cut * T, T, yp, (size_t)ldy,
+                        cut > 0);
     for (int t = 0; t < T; t++)
         for (int i = 0; i < p->n; i++)
             if (!same(yp[t * ldy + i], p->y[(t0 + t) * p->n + i]))
@@ -223,7 +224,7 @@ bf16_is_f32(void **state)
 
     matrix_write(&f, 0, 40, 0, 300, b.w, 300, 1);
     for (int t = 0; t < 3; t++) {
-        k->product[WT_F32](f.data, matrix_tile_bytes(WT_F32, 300), 3, 300,
+        k->product[WT_F32](f.data, matrix_tile_bytes(WT_F32, 300), 0, 3, 300,
                            b.x + 300 * t, 1, y + 48 * t, 48, false);
         for (int i = 0; i < 40; i++)
             assert_true(same(y[48 * t + i], b.y[40 * t + i]));

@@ -1,11 +1,10 @@
 /* engine/kernels/kernels.h  The inner loops, by instruction set.
  *
  * One table of functions for each level; the best one that the processor can
- * run is chosen once, in kernels_best(). ops.c is the only caller. All levels
- * compute the same formulas (f32_body.h, written once over vector types and
- * compiled once for each level); their sums are taken in different orders, so
- * results differ in the last bits between levels, never between thread counts
- * or runs. Pure functions, any thread. Shapes: row-major, T tokens.
+ * run is chosen once, in kernels_best(). ops.c and attend.c are the only
+ * callers. All levels compute the same formulas in the same order, written
+ * once over vector types (vectors.h) and compiled once for each level: the
+ * same bits. Pure functions, any thread. Shapes: row-major, T tokens.
  */
 #ifndef JIELONG_KERNELS_H
 #define JIELONG_KERNELS_H
@@ -23,7 +22,7 @@ struct tiled_kernels;
 
 struct kernels {
     const char *name; /* "generic", "avx2", "avx512", "avx512vnni", "amx" */
-    const struct tiled_kernels *tiled;   /* bf16, int8, int4: tiled.h */
+    const struct tiled_kernels *tiled;   /* int8, int4: tiled.h */
     const struct attend_kernels *attend; /* attend_kernels.h */
 
     /* f32 and bf16 weights in tiles. Every output is one sum in one order on
@@ -32,11 +31,13 @@ struct kernels {
      *   pack_tokens: xp[k][T] = x[t][k]; one token is packed as it is
      *   product: y[t][i] for the 16 n_tiles rows from the tile at w on, the
      * next one tile_bytes behind, over K inputs of them. add: y holds the sum
-     * of the runs before; w and xp then begin at a whole run. */
+     * of the runs before; w and xp then begin at a whole run. Memory `ahead`
+     * of what is read is asked for: what will be read next. */
     int tokens;
     void (*pack_tokens)(const float *x, size_t ldx, int T, int K, float *xp);
-    void (*product[2])(const void *w, size_t tile_bytes, int n_tiles, int K,
-                       const float *xp, int T, float *y, size_t ldy, bool add);
+    void (*product[2])(const void *w, size_t tile_bytes, size_t ahead,
+                       int n_tiles, int K, const float *xp, int T, float *y,
+                       size_t ldy, bool add);
 
     bool slow_products; /* a BLAS library is faster with many tokens */
 
@@ -49,7 +50,8 @@ struct kernels {
     void (*activate)(enum activation act, float *x, int n);
     /* x[i] += y[i] */
     void (*add)(float *x, const float *y, int n);
-    /* y = (x - mean) / sqrt(var + eps) * g + b; the variance divides by n. */
+    /* y = (x - mean) / sqrt(var + eps) * g + b; the variance divides by n.
+     * Both sums in lanes16 (vectors.h). */
     void (*norm)(const float *x, const float *g, const float *b, float eps,
                  int n, float *y);
 };

@@ -62,13 +62,22 @@ add_input(int n, int t, vf w[][N_V], const float *x, vf s[][TOKENS][N_V])
     }
 }
 
+/* Asks for a line of memory; any address may be asked for. */
 INLINE void
-run_f32(int n, int t, const char *w, size_t tile_bytes, int K, const float *x,
-        vf s[][TOKENS][N_V])
+fetch(const char *p)
+{
+    __builtin_prefetch(p, 0, 2);
+}
+
+INLINE void
+run_f32(int n, int t, const char *w, size_t tile_bytes, size_t ahead, int K,
+        const float *x, vf s[][TOKENS][N_V])
 {
     for (int k = 0; k < K; k++, w += 4 * MATRIX_TILE, x += t) {
         vf v[4][N_V];
 
+        for (int i = 0; i < n; i++)
+            fetch(w + (size_t)i * tile_bytes + ahead);
         for (int i = 0; i < n; i++)
             for (int h = 0; h < N_V; h++)
                 v[i][h] =
@@ -78,12 +87,14 @@ run_f32(int n, int t, const char *w, size_t tile_bytes, int K, const float *x,
 }
 
 INLINE void
-run_bf16(int n, int t, const char *w, size_t tile_bytes, int K, const float *x,
-         vf s[][TOKENS][N_V])
+run_bf16(int n, int t, const char *w, size_t tile_bytes, size_t ahead, int K,
+         const float *x, vf s[][TOKENS][N_V])
 {
     for (int k = 0; k < K; k += 2, w += 4 * MATRIX_TILE, x += 2 * t) {
         vf even[4][N_V], odd[4][N_V];
 
+        for (int i = 0; i < n; i++)
+            fetch(w + (size_t)i * tile_bytes + ahead);
         for (int i = 0; i < n; i++)
             for (int h = 0; h < N_V; h++) {
                 vu both =
@@ -101,8 +112,8 @@ run_bf16(int n, int t, const char *w, size_t tile_bytes, int K, const float *x,
 /* n tiles, whole, run by run. */
 INLINE void
 some_tiles(enum weight_type type, int n, int t, const char *w,
-           size_t tile_bytes, int K, const float *x, float *y, size_t ldy,
-           bool add)
+           size_t tile_bytes, size_t ahead, int K, const float *x, float *y,
+           size_t ldy, bool add)
 {
     size_t input = (type == WT_F32 ? 4 : 2) * MATRIX_TILE;
 
@@ -115,7 +126,7 @@ some_tiles(enum weight_type type, int n, int t, const char *w,
                 for (int h = 0; h < N_V; h++)
                     s[i][j][h] = all(0);
         (type == WT_F32 ? run_f32 : run_bf16)(n, t, w + (size_t)k * input,
-                                              tile_bytes, end,
+                                              tile_bytes, ahead, end,
                                               x + (size_t)k * (size_t)t, s);
         for (int j = 0; j < t; j++)
             for (int i = 0; i < n; i++)
@@ -129,14 +140,15 @@ some_tiles(enum weight_type type, int n, int t, const char *w,
 
 INLINE void
 all_tiles(enum weight_type type, int t, const char *w, size_t tile_bytes,
-          int n_tiles, int K, const float *x, float *y, size_t ldy, bool add)
+          size_t ahead, int n_tiles, int K, const float *x, float *y,
+          size_t ldy, bool add)
 {
     int i = 0;
 
-#define SOME(n)                                                          \
-    for (; i + (n) <= n_tiles; i += (n))                                 \
-    some_tiles(type, n, t, w + (size_t)i * tile_bytes, tile_bytes, K, x, \
-               y + i * MATRIX_TILE, ldy, add)
+#define SOME(n)                                                              \
+    for (; i + (n) <= n_tiles; i += (n))                                     \
+    some_tiles(type, n, t, w + (size_t)i * tile_bytes, tile_bytes, ahead, K, \
+               x, y + i * MATRIX_TILE, ldy, add)
     if (TILES(t) >= 4)
         SOME(4);
     if (TILES(t) >= 2)
@@ -146,15 +158,16 @@ all_tiles(enum weight_type type, int t, const char *w, size_t tile_bytes,
 }
 
 INLINE void
-product(enum weight_type type, const void *w, size_t tile_bytes, int n_tiles,
-        int K, const float *x, int T, float *y, size_t ldy, bool add)
+product(enum weight_type type, const void *w, size_t tile_bytes, size_t ahead,
+        int n_tiles, int K, const float *x, int T, float *y, size_t ldy,
+        bool add)
 {
     switch (T) {
-#define CASE(t)                                                                \
-    case t:                                                                    \
-        if (t <= TOKENS)                                                       \
-            all_tiles(type, t <= TOKENS ? t : 1, w, tile_bytes, n_tiles, K, x, \
-                      y, ldy, add);                                            \
+#define CASE(t)                                                        \
+    case t:                                                            \
+        if (t <= TOKENS)                                               \
+            all_tiles(type, t <= TOKENS ? t : 1, w, tile_bytes, ahead, \
+                      n_tiles, K, x, y, ldy, add);                     \
         break
         CASE(1);
         CASE(2);
@@ -174,15 +187,15 @@ product(enum weight_type type, const void *w, size_t tile_bytes, int n_tiles,
 }
 
 static void
-product_f32(const void *w, size_t tile_bytes, int n_tiles, int K,
+product_f32(const void *w, size_t tile_bytes, size_t ahead, int n_tiles, int K,
             const float *x, int T, float *y, size_t ldy, bool add)
 {
-    product(WT_F32, w, tile_bytes, n_tiles, K, x, T, y, ldy, add);
+    product(WT_F32, w, tile_bytes, ahead, n_tiles, K, x, T, y, ldy, add);
 }
 
 static void
-product_bf16(const void *w, size_t tile_bytes, int n_tiles, int K,
+product_bf16(const void *w, size_t tile_bytes, size_t ahead, int n_tiles, int K,
              const float *x, int T, float *y, size_t ldy, bool add)
 {
-    product(WT_BF16, w, tile_bytes, n_tiles, K, x, T, y, ldy, add);
+    product(WT_BF16, w, tile_bytes, ahead, n_tiles, K, x, T, y, ldy, add);
 }
