@@ -1,13 +1,16 @@
 /* engine/kernels/kernels.c  Which inner loops this processor can run. */
 #include "engine/kernels/kernels.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#ifdef JIELONG_X86
+#if defined(JIELONG_X86)
 #    include <cpuid.h>
 #    include <pthread.h>
 #    include <sys/syscall.h>
 #    include <unistd.h>
+#elif defined(JIELONG_ARM)
+#    include <sys/auxv.h>
 #endif
 
 #ifdef JIELONG_X86
@@ -72,6 +75,15 @@ can_amx(void)
 }
 #endif
 
+#ifdef JIELONG_ARM
+/* Bit ASIMDDP of the kernel's asm/hwcap.h, which older ones do not name. */
+static bool
+can_neondot(void)
+{
+    return getauxval(AT_HWCAP) >> 20 & 1;
+}
+#endif
+
 static bool
 can_always(void)
 {
@@ -86,6 +98,10 @@ static const struct {
 #ifdef JIELONG_X86
     { &kernels_amx, can_amx },        { &kernels_avx512vnni, can_avx512vnni },
     { &kernels_avx512, can_avx512 },  { &kernels_avx2, can_avx2 },
+#endif
+#ifdef JIELONG_ARM
+    { &kernels_neondot, can_neondot },
+    { &kernels_neon, can_always },
 #endif
     { &kernels_generic, can_always },
 };
@@ -115,6 +131,8 @@ bool
 kernels_check(struct err *err)
 {
     const char *want = getenv("JIELONG_CPU");
+    char names[128] = "";
+    size_t n = 0;
 
     if (!want || !*want)
         return true;
@@ -126,8 +144,10 @@ kernels_check(struct err *err)
                            "cannot run: take %s or a lower level, or leave it "
                            "away",
                            want, kernels_get(0)->name);
+    for (size_t l = sizeof levels / sizeof *levels; l-- > 0;)
+        n += (size_t)snprintf(names + n, sizeof names - n, "%s%s",
+                              n ? ", " : "", levels[l].k->name);
     return err_set(err, ERR_USAGE,
-                   "JIELONG_CPU=%.40s names no level: there are generic, avx2, "
-                   "avx512, avx512vnni and amx",
-                   want);
+                   "JIELONG_CPU=%.40s names no level: there are %s", want,
+                   names);
 }

@@ -21,7 +21,8 @@ struct tiled_kernels;
 #define PRODUCT_RUN 256 /* inputs whose products are one chain (see below) */
 
 struct kernels {
-    const char *name; /* "generic", "avx2", "avx512", "avx512vnni", "amx" */
+    const char *name; /* "generic"; "avx2", "avx512", "avx512vnni", "amx";
+                       * "neon", "neondot" */
     const struct tiled_kernels *tiled;   /* int8, int4: tiled.h */
     const struct attend_kernels *attend; /* attend_kernels.h */
 
@@ -61,9 +62,12 @@ extern const struct kernels kernels_generic;
 extern const struct kernels kernels_avx2, kernels_avx512, kernels_avx512vnni,
     kernels_amx;
 #endif
+#ifdef JIELONG_ARM
+extern const struct kernels kernels_neon, kernels_neondot;
+#endif
 
-/* The best level of this processor. JIELONG_CPU=generic|avx2|avx512|
- * avx512vnni|amx in the environment asks for a lower one (for tests and comparisons). */
+/* The best level of this processor. JIELONG_CPU=NAME in the environment asks
+ * for a lower one (for tests and comparisons). */
 const struct kernels *kernels_best(void);
 /* false and err when JIELONG_CPU asks for a level that is not known, or that
  * this processor cannot run; kernels_best() then is the best one. */
