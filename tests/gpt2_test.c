@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "engine/kernels/kernels.h"
 #include "tests/random_gpt2.h"
 
 /* Of the largest logit, or of 1: what float32 sums may lose on the way. (The
@@ -290,6 +291,49 @@ heads_have_no_order(void **state)
     gpt2_free(g);
 }
 
+/* Any level of this processor, any cut of the text: not one bit differs, for
+ * any type of weights. */
+static void
+one_result_everywhere(void **state)
+{
+    static const int steps[] = { 1, 2, 5, 12, 13, 31, 90 };
+    const struct shape shape = { 61, 96, 80, 2, 5, 300, true };
+    const char *was = getenv("JIELONG_CPU");
+    char *kept = was ? xstrdup(was) : NULL;
+    const struct kernels *k;
+    int ids[90];
+
+    random_ids(ids, 90, shape.V, 5);
+    for (int type = WT_F32; type < WT_COUNT; type++) {
+        struct gpt2 *g = random_gpt2(&shape, 0.7f, 3);
+        float *want = NULL;
+
+        if (type != WT_F32)
+            retype_gpt2(g, (enum weight_type)type);
+        for (int l = 0; (k = kernels_get(l)); l++)
+            for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+                float *got;
+
+                setenv("JIELONG_CPU", k->name, 1);
+                got = rows_of(g, ids, 90, steps[i]);
+                want = want ? want : got;
+                if (memcmp(got, want, 90 * 61 * sizeof *got) != 0)
+                    fail_msg("%s on %s in passes of %d differs",
+                             weight_type_name((enum weight_type)type), k->name,
+                             steps[i]);
+                if (got != want)
+                    free(got);
+            }
+        free(want);
+        gpt2_free(g);
+    }
+    if (kept)
+        setenv("JIELONG_CPU", kept, 1);
+    else
+        unsetenv("JIELONG_CPU");
+    free(kept);
+}
+
 /* Only the last row, or none, is asked for: the same row, the same cache. */
 static void
 last_row_alone(void **state)
@@ -360,6 +404,7 @@ main(void)
         cmocka_unit_test(cached_equals_recomputed),
         cmocka_unit_test(attention_is_causal),
         cmocka_unit_test(heads_have_no_order),
+        cmocka_unit_test(one_result_everywhere),
         cmocka_unit_test(last_row_alone),
         cmocka_unit_test(cancel_changes_nothing),
     };
