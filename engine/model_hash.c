@@ -100,7 +100,7 @@ model_hash_known(const char *key, char hex[65])
 static void
 cache_put(const char *key, const char *hex)
 {
-    char *path = cache_place("sha"), *text, *slash, *next;
+    char *path = cache_place("sha"), *text, *dir, *next;
     size_t len;
 
     if (!path)
@@ -109,12 +109,10 @@ cache_put(const char *key, const char *hex)
     if (len > (LINES_MAX - 1) * LINE)
         len = (LINES_MAX - 1) * LINE;
     next = xasprintf("%s %s\n%.*s", key, hex, (int)len, text);
-    slash = strrchr(path, '/');
-    *slash = '\0';
-    if (file_make_dirs(path, NULL)) {
-        *slash = '/';
+    dir = file_folder(path);
+    if (file_make_dirs(dir, NULL))
         file_replace(path, next, strlen(next), NULL);
-    }
+    free(dir);
     free(next);
     free(text);
     free(path);
@@ -158,7 +156,8 @@ hash_weights(const struct model *m, char hex[65], struct err *err)
         ok = add_file(s, m->files.fds[i], m->files.files[i], err);
     sha256_finish(s, hex);
     /* Only what did not change meanwhile is remembered. */
-    if (ok && known && model_files_key(&m->files, again) && strcmp(key, again) == 0)
+    if (ok && known && model_files_key(&m->files, again) &&
+        strcmp(key, again) == 0)
         cache_put(key, hex);
     return ok;
 }

@@ -241,11 +241,10 @@ static char *
 recover_path(const char *path)
 {
     char *home = paths_state_home(), *full = realpath(path, NULL), *out;
-    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    const char *name = file_name(path);
     size_t len = strlen(name);
     if (!full) { /* no such file: its folder's name */
-        char *dir =
-            slash ? xstrndup(path, (size_t)(slash - path) + 1) : xstrdup(".");
+        char *dir = file_folder(path);
         char *real = realpath(dir, NULL);
         full = xasprintf("%s/%s", real ? real : dir, name);
         free(real);
@@ -263,7 +262,7 @@ recover_path(const char *path)
 static bool
 make_folder_of(const char *path)
 {
-    char *dir = xstrndup(path, (size_t)(strrchr(path, '/') - path));
+    char *dir = file_folder(path);
     struct err err;
     bool ok = file_make_dirs(dir, &err);
     free(dir);
@@ -380,11 +379,9 @@ judge(struct storyfile *f, const struct storyfile_options *opt,
 static bool
 writable(const char *path)
 {
-    const char *slash = strrchr(path, '/');
     if (access(path, F_OK) == 0)
         return access(path, W_OK) == 0 || !no_right(errno);
-    char *dir =
-        slash ? xstrndup(path, (size_t)(slash - path) + 1) : xstrdup(".");
+    char *dir = file_folder(path);
     bool ok = access(dir, W_OK) == 0 || !no_right(errno);
     free(dir);
     return ok;
@@ -449,15 +446,12 @@ fail:
 static bool
 folder_exists(const char *path, struct err *err)
 {
-    const char *slash = strrchr(path, '/');
     struct stat st;
-    if (!slash || slash == path)
-        return true;
-    char *dir = xstrndup(path, (size_t)(slash - path));
+    char *dir = file_folder(path);
     bool ok = stat(dir, &st) == 0 && S_ISDIR(st.st_mode);
     if (!ok)
         err_set(err, ERR_STORY, _("there is no folder %s for the story %s"),
-                dir, slash + 1);
+                dir, file_name(path));
     free(dir);
     return ok;
 }

@@ -249,6 +249,23 @@ gguf_with(const char *at, size_t skip, const void *bytes, size_t n,
     scratch_remove(dir);
 }
 
+/* As Windows' editor saves it. */
+static void
+a_mark_before_the_configuration(void **state)
+{
+    char *dir = scratch_make(), *text, *marked;
+    size_t len;
+
+    must_read(tiny("f32/config.json"), &text, &len);
+    marked = xasprintf("\xEF\xBB\xBF%s", text);
+    scratch_put(dir, "config.json", marked, len + 3);
+    scratch_link(dir, "model.safetensors", "f32/model.safetensors");
+    model_refused(dir, "byte order mark");
+    free(marked);
+    free(text);
+    scratch_remove(dir);
+}
+
 static void
 gguf_is_refused_in_its_names(void **state)
 {
@@ -294,6 +311,7 @@ main(void)
         cmocka_unit_test(parts_without_their_list),
         cmocka_unit_test(an_unpacked_archive),
         cmocka_unit_test(an_output_with_a_bias),
+        cmocka_unit_test(a_mark_before_the_configuration),
         cmocka_unit_test(gguf_is_refused_in_its_names),
     };
 

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/file.h"
 #include "engine/base/mem.h"
 
 #include "src/i18n.h"
@@ -318,7 +319,6 @@ theme_load(struct theme *t, const char *name, struct err *err)
 {
     struct reading r = { 0 };
     struct theme made;
-    const char *base = strrchr(name, '/');
     char *path = theme_path(name);
     int bad;
 
@@ -330,7 +330,7 @@ theme_load(struct theme *t, const char *name, struct err *err)
         return false;
     }
     theme_default(&made);
-    snprintf(made.name, sizeof made.name, "%s", base ? base + 1 : name);
+    snprintf(made.name, sizeof made.name, "%s", file_name(name));
     r.t = &made;
     bad = ini_parse_stream(read_line, &r, read_value, &r);
     fclose(r.in);

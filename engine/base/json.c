@@ -237,6 +237,8 @@ scan_word(struct json *j)
             return j->type = words[i].type;
         }
     }
+    if (j->len - j->pos >= 3 && memcmp(j->p + j->pos, "\xEF\xBB\xBF", 3) == 0)
+        return fail(j, j->pos, "a byte order mark (save the text without it)");
     return fail(j, j->pos, "something that is no value");
 }
 
