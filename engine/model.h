@@ -106,8 +106,8 @@ const char *model_tok_hash(const struct model *m);
 
 /* Name of the arithmetic that runs, as the journal records it: by this a
  * replay knows whether it may compare. The arithmetic, then the type of the
- * weights: "openblas-0.3.21/SkylakeX/avx512/f32", and "fast/" in front where
- * that was asked for. Lives as long as the model. */
+ * weights: "strict/1/f32", or "fast/openblas-0.3.21/SkylakeX/avx512/f32".
+ * Lives as long as the model. */
 const char *model_arithmetic(const struct model *m);
 
 /* Logits of every position of ids[n]: row i (n_vocab floats) goes to

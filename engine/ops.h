@@ -42,9 +42,9 @@ int ops_threads(const struct ops *o);
  * this thread alone where `work` multiply-adds are too little to share. */
 void ops_run(struct ops *o, int n, size_t work,
              void (*fn)(void *ud, int chunk, int thread), void *ud);
-/* All that the last bits of a result depend on, by name, of ops that were
- * asked to be fast or not: "openblas-0.3.21/SkylakeX/avx512", with "fast/" in
- * front. Static. */
+/* All that the last bits of a result depend on, by name. Strict: the same
+ * bits on every machine, for any number of threads and tokens, "strict/1";
+ * fast: "fast/openblas-0.3.21/SkylakeX/avx512". Static. */
 const char *ops_arithmetic(bool fast);
 
 /* x[t] = a[ids[t]] + b[first + t], rows of D floats. */

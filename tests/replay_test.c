@@ -196,17 +196,6 @@ check(struct replay *r, size_t i, struct gen *g)
     return f;
 }
 
-/* Only the strict arithmetic gives the same bits again. */
-static void
-need_strict(struct tale *t)
-{
-    if (!replay_is_strict(model_arithmetic(gen_model(t->g)))) {
-        finish(t);
-        print_message("# this program's arithmetic is not strict: SKIPPED\n");
-        skip();
-    }
-}
-
 static void
 a_story_is_written_again(void **state)
 {
@@ -216,7 +205,6 @@ a_story_is_written_again(void **state)
     size_t conts = 0, whys[GEN_WHY_COUNT] = { 0 };
 
     begin(&t, *state);
-    need_strict(&t);
     write_tale(&t);
     finish(&t);
     r = open_replay(t.d->path);
@@ -344,7 +332,6 @@ the_program_names_the_first_difference(void **state)
     char where[64];
 
     begin(&t, *state);
-    need_strict(&t);
     write_tale(&t);
     finish(&t);
     model = xasprintf("--model '%s'", t.model);
@@ -377,7 +364,6 @@ what_cannot_be_verified_is_counted(void **state)
     char *text, *model;
 
     begin(&t, *state);
-    need_strict(&t);
     type(t.d, OPENING);
     set_knobs(&t, 3, 0, 20, STOP_AT_LENGTH);
     go_on(&t);
