@@ -133,6 +133,25 @@ an_unpacked_archive(void **state)
     scratch_remove(dir);
 }
 
+/* A corpus that a training program left beside the weights. */
+static void
+a_corpus_beside_the_model(void **state)
+{
+    char *dir = scratch_make();
+    struct notes notes = { 0 };
+
+    scratch_put(dir, "train.bin", "\1\0\2\0\3\0", 6);
+    must_refuse(dir, "train.bin", "no model file");
+    scratch_put(dir, "val.bin", "\1\0\2\0\3\0", 6);
+    scratch_link(dir, "ckpt.pt", "zip/pytorch_model.bin");
+    scratch_link(dir, "config.json", "zip/config.json");
+    gpt2_free(must_load(dir, &notes));
+    scratch_link(dir, "more.pt", "legacy/pytorch_model.bin");
+    must_refuse(dir, dir, "several models (ckpt.pt, more.pt");
+    notes_free(&notes);
+    scratch_remove(dir);
+}
+
 /* --- an output with a bias of its own --- */
 
 struct last_row {
@@ -310,6 +329,7 @@ main(void)
         cmocka_unit_test(the_note_of_a_checkpoint),
         cmocka_unit_test(parts_without_their_list),
         cmocka_unit_test(an_unpacked_archive),
+        cmocka_unit_test(a_corpus_beside_the_model),
         cmocka_unit_test(an_output_with_a_bias),
         cmocka_unit_test(a_mark_before_the_configuration),
         cmocka_unit_test(gguf_is_refused_in_its_names),

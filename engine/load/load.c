@@ -603,22 +603,74 @@ open_only_subfolder(struct weights_source *s, const char *dir,
     return ok;
 }
 
+struct unknown { /* the first file that looks like nothing known */
+    const struct row *row;
+    const char *name;
+};
+
+/* Does it begin or end as anything known? Training programs leave their
+ * corpus as train.bin beside the model. */
+static bool
+looks_known(const char *dir, const char *name)
+{
+    char *path = xasprintf("%s/%s", dir, name);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    struct stat st;
+    struct probe p;
+    bool known = fd < 0; /* whoever opens it will say why */
+
+    free(path);
+    if (fd < 0)
+        return known;
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
+        probe_file(fd, (uint64_t)st.st_size, &p);
+        for (size_t i = 0; !known && i < sizeof formats / sizeof *formats; i++)
+            known = formats[i].match(&p);
+    }
+    close(fd);
+    return known;
+}
+
+/* Up to three of the folder's files that fit the row, and how many do. Under
+ * no fixed name, one that looks like nothing known does not count. */
+static size_t
+find_hits(const struct row *r, const char *dir, const struct listing *l,
+          const char *hits[3], struct unknown *u)
+{
+    bool any_name = r->name[0] == '*' && r->kind == WEIGHTS;
+    size_t i, n = 0;
+
+    for (i = 0; i < l->n; i++) {
+        if (!row_matches(r, l->v[i]))
+            continue;
+        if (any_name && !is_shard_name(l->v[i]) && !looks_known(dir, l->v[i])) {
+            if (!u->name)
+                *u = (struct unknown){ r, l->v[i] };
+            continue;
+        }
+        if (n++ < 3)
+            hits[n - 1] = l->v[i];
+    }
+    return n;
+}
+
 static bool
 search_folder(struct weights_source *s, const char *dir,
               const struct listing *l, int depth, struct err *err)
 {
+    struct unknown u = { 0 };
     const char *hits[3];
-    size_t r, i, n;
+    size_t r, n;
 
     for (r = 0; r < sizeof names / sizeof *names; r++) {
-        for (n = i = 0; i < l->n; i++)
-            if (row_matches(&names[r], l->v[i]) && n++ < 3)
-                hits[n - 1] = l->v[i];
+        n = find_hits(&names[r], dir, l, hits, &u);
         if (n > 1 || (n == 1 && is_shard_name(hits[0])))
             return several(dir, hits, n, err);
         if (n == 1)
             return open_row(s, dir, &names[r], hits[0], err);
     }
+    if (u.name) /* its reader says what is wrong with it */
+        return open_row(s, dir, u.row, u.name, err);
     if (depth > 0)
         return refuse_folder(dir, l, err);
     return open_only_subfolder(s, dir, l, err);
