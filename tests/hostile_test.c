@@ -284,6 +284,107 @@ pickles_that_swell(void **state)
     scratch_remove(dir);
 }
 
+/* _rebuild_tensor_v2 of storage "0", a view of stride 0 and these sizes. */
+static void
+put_view(struct bytes *b, const char *name, uint32_t rows, uint32_t cols)
+{
+    static const char head[] =
+        "ctorch._utils\n_rebuild_tensor_v2\n((X\7\0\0\0storage"
+        "ctorch\nFloatStorage\nX\1\0\0\0"
+        "0X\3\0\0\0cpuK\1tQK\0(";
+
+    put(b, "X", 1);
+    put_u32(b, (uint32_t)strlen(name));
+    put(b, name, strlen(name));
+    put(b, head, sizeof head - 1);
+    put(b, "J", 1);
+    put_u32(b, rows);
+    if (cols) {
+        put(b, "J", 1);
+        put_u32(b, cols);
+    }
+    put(b, cols ? "t(K\0K\0t" : "t(K\0t", cols ? 7 : 5);
+    put(b,
+        "\x89Nt"
+        "R",
+        4);
+}
+
+/* A torch zip of two members: the pickle, and a storage of one number. */
+static void
+put_zip_of_one_number(const char *dir, const struct bytes *pickle)
+{
+    static const char *const names[] = { "a/data.pkl", "a/data/0" };
+    const char *const data[] = { pickle->p, "\0\0\200\77" };
+    const size_t len[] = { pickle->len, 4 };
+    size_t at[2], from, n;
+    struct bytes b = { 0 };
+
+    for (int i = 0; i < 2; i++) {
+        at[i] = b.len;
+        put(&b, "PK\3\4\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 18);
+        put_u32(&b, (uint32_t)len[i]);
+        put_u32(&b, (uint32_t)len[i]);
+        put_u32(&b, (uint32_t)strlen(names[i]));
+        put(&b, names[i], strlen(names[i]));
+        put(&b, data[i], len[i]);
+    }
+    from = b.len;
+    for (int i = 0; i < 2; i++) {
+        put(&b, "PK\1\2\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 20);
+        put_u32(&b, (uint32_t)len[i]);
+        put_u32(&b, (uint32_t)len[i]);
+        put_u32(&b, (uint32_t)strlen(names[i]));
+        put(&b, "\0\0\0\0\0\0\0\0\0\0", 10);
+        put_u32(&b, (uint32_t)at[i]);
+        put(&b, names[i], strlen(names[i]));
+    }
+    n = b.len - from;
+    put(&b, "PK\5\6\0\0\0\0\2\0\2\0", 12);
+    put_u32(&b, (uint32_t)n);
+    put_u32(&b, (uint32_t)from);
+    put(&b, "\0", 2);
+    save(dir, "pytorch_model.bin", &b);
+}
+
+/* One number, seen as a model of many gigabytes. */
+static void
+views_of_one_number(void **state)
+{
+    static const struct {
+        const char *name;
+        int rows, cols; /* of D = 4096 */
+    } parts[] = {
+        { "ln_1.weight", 1, 0 },        { "ln_1.bias", 1, 0 },
+        { "attn.c_attn.weight", 1, 3 }, { "attn.c_attn.bias", 3, 0 },
+        { "attn.c_proj.weight", 1, 1 }, { "attn.c_proj.bias", 1, 0 },
+        { "ln_2.weight", 1, 0 },        { "ln_2.bias", 1, 0 },
+        { "mlp.c_fc.weight", 1, 4 },    { "mlp.c_fc.bias", 4, 0 },
+        { "mlp.c_proj.weight", 4, 1 },  { "mlp.c_proj.bias", 1, 0 },
+    };
+    const uint32_t D = 4096;
+    char *dir = scratch_make();
+    struct bytes b = { 0 };
+
+    put(&b, "\x80\2}(", 4);
+    put_view(&b, "wte.weight", 1 << 20, D);
+    put_view(&b, "wpe.weight", 1024, D);
+    put_view(&b, "ln_f.weight", D, 0);
+    put_view(&b, "ln_f.bias", D, 0);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        char *name = xasprintf("h.0.%s", parts[i].name);
+
+        put_view(&b, name, (uint32_t)parts[i].rows * D,
+                 (uint32_t)parts[i].cols * D);
+        free(name);
+    }
+    put(&b, "u.", 2);
+    put_zip_of_one_number(dir, &b);
+    free(b.p);
+    must_refuse(dir, "", "cannot hold them");
+    scratch_remove(dir);
+}
+
 /* --- vocabularies --- */
 
 static void
@@ -355,6 +456,7 @@ main(void)
         cmocka_unit_test(lists_of_numbers),
         cmocka_unit_test(blocks_that_swell),
         cmocka_unit_test(pickles_that_swell),
+        cmocka_unit_test(views_of_one_number),
         cmocka_unit_test(empty_lines),
         cmocka_unit_test(high_numbers),
         cmocka_unit_test(merges_of_nothing),

@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "engine/base/mem.h"
 #include "engine/load/names.h"
@@ -638,6 +639,28 @@ collect_all(struct collect *c)
     return true;
 }
 
+/* A view with a stride of 0, or one storage under many names, can promise any
+ * number of weights in a few bytes. The smallest type, Q2_K, has a third of a
+ * byte for each; what is far beyond the bytes of the files is no model. */
+static bool
+check_worth(const struct plan *p, const struct weights_source *s,
+            struct err *err)
+{
+    double D = p->D, F = p->F, bytes = 0;
+    double n = (double)p->V * D * (p->head == PLAN_NONE ? 1 : 2) +
+               (double)p->P * D + (double)p->L * (4 * D * D + 2 * D * F);
+    struct stat st;
+
+    for (size_t i = 0; i < s->n_files; i++)
+        bytes += fstat(s->fds[i], &st) == 0 ? (double)st.st_size : 0;
+    if (n <= 4 * bytes + 1e6)
+        return true;
+    return err_set(err, ERR_MODEL,
+                   "the file promises %.0f million weights, and its %.0f "
+                   "bytes cannot hold them: the same numbers stand for many",
+                   n / 1e6, bytes);
+}
+
 bool
 plan_gpt2(struct plan *p, const struct weights_source *s,
           const struct model_config *cfg, struct notes *notes, struct err *err)
@@ -656,7 +679,8 @@ plan_gpt2(struct plan *p, const struct weights_source *s,
         return need(s, p->lnf_b, "ln_f.bias", err);
     if (p->lnf_b != PLAN_NONE && !has_shape(s, p->lnf_b, (size_t)p->D, 0, err))
         return false;
-    if (!check_config(p, cfg, notes, err) || !check_head(&c, cfg))
+    if (!check_config(p, cfg, notes, err) || !check_worth(p, s, err) ||
+        !check_head(&c, cfg))
         return false;
     if (c.n_unknown > 0)
         notes_add(notes,
