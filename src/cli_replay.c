@@ -115,33 +115,51 @@ is_the_model(const struct audit *a, const char *path,
     return true;
 }
 
-/* The path of the model that wrote, given; NULL after saying why not. */
+/* The model that the config names, given; NULL: none. */
+static char *
+configured_model(void)
+{
+    char *file = paths_config_file(), *name;
+    struct config c;
+
+    config_init(&c);
+    config_read_file(&c, file);
+    name = c.model ? xstrdup(c.model) : NULL;
+    config_finish(&c);
+    free(file);
+    return name;
+}
+
+/* The path of the model that wrote, given; NULL after saying why not. Looked
+ * for where the option says, by its name, and where the config says. */
 static char *
 find_model(const struct audit *a, const struct replay_model *want)
 {
-    const char *names[] = { a->o.model, want->name };
+    char *configured = configured_model(), *path = NULL;
+    const char *names[] = { a->o.model, want->name, configured };
     struct err err = { 0 };
     char why[sizeof err.msg] = "";
 
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        char *path = names[i] && *names[i] ? paths_find_model(names[i]) : NULL;
-
-        if (path && (i == 0 || access(path, F_OK) == 0) &&
-            is_the_model(a, path, want, &err))
-            return path;
-        if (path && !*why && err.kind)
+    for (size_t i = 0; i < sizeof names / sizeof *names && !path; i++) {
+        path = names[i] && *names[i] ? paths_find_model(names[i]) : NULL;
+        if (!path || ((i == 0 || access(path, F_OK) == 0) &&
+                      is_the_model(a, path, want, &err)))
+            continue;
+        if (!*why && err.kind)
             snprintf(why, sizeof why, "%s", err.msg);
         free(path);
+        path = NULL;
     }
-    if (*why)
+    free(configured);
+    if (!path && *why)
         cli_say(_("the model \"%s\" is needed and was not found: %s; name its "
                   "folder with --model"),
                 want->name, why);
-    else
+    else if (!path)
         cli_say(_("the model \"%s\" is needed and is not here; name its "
                   "folder with --model, or download it (jielong get)"),
                 want->name);
-    return NULL;
+    return path;
 }
 
 /* Waits till it is loaded; false after saying why not. */
