@@ -221,7 +221,7 @@ blocks_that_swell(void **state)
     put_index(dir, 64 << 20, 1);
     must_refuse(dir, "m.index", "hides more");
     costs_little(open_weights, dir, put_index(dir, 64 << 20, 1));
-    costs_little(open_weights, dir, put_index(dir, 16 << 20, 1));
+    costs_little(open_weights, dir, put_index(dir, 12 << 20, 1));
     scratch_remove(dir);
 }
 

@@ -21,7 +21,7 @@
 #define SHARDS_MAX 10000
 /* Packed blocks together, beyond the bytes of the file: names of the largest
  * models come to a megabyte, and a hostile file shall not cost more. */
-#define UNPACKED_MAX (16u << 20)
+#define UNPACKED_MAX (12u << 20)
 
 struct index {
     const char *name;
