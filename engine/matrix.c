@@ -8,6 +8,15 @@
 #define VW 4
 #include "engine/kernels/vectors.h"
 
+/* Once more for newer instructions; none is fused (-ffp-contract=off), so all
+ * give the same numbers. */
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
+    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#    define CLONED __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#    define CLONED
+#endif
+
 #define TILE  MATRIX_TILE
 #define BLOCK MATRIX_BLOCK
 
@@ -244,12 +253,13 @@ loss_int4(const float *v, float d)
     return e[0];
 }
 
+static const float tries_int4[] = { -8.0f, -7.5f, -7.0f, -8.5f, 7.0f };
+
 /* The number furthest from zero becomes -8 steps, as in Q4_0; where a somewhat
  * smaller or larger step leaves less error, that one. */
 INLINE void
 write_int4(unsigned char *block, size_t row, const float *v)
 {
-    static const float tries[] = { -8.0f, -7.5f, -7.0f, -8.5f, 7.0f };
     float most = furthest(v), best = INFINITY, d = 0, inverse;
     unsigned short h;
     int q[BLOCK], k;
@@ -257,12 +267,12 @@ write_int4(unsigned char *block, size_t row, const float *v)
     for (k = 0; k < BLOCK - 1 && v[k] != most && v[k] != -most; k++)
         ;
     most = v[k];
-    for (size_t i = 0; i < sizeof tries / sizeof *tries && best > 0; i++) {
-        float loss = loss_int4(v, most / tries[i]);
+    for (size_t i = 0; i < sizeof tries_int4 / sizeof *tries_int4 && best > 0; i++) {
+        float loss = loss_int4(v, most / tries_int4[i]);
 
         if (loss < best) {
             best = loss;
-            d = most / tries[i];
+            d = most / tries_int4[i];
         }
     }
     h = scale_of(d, &inverse);
@@ -275,12 +285,137 @@ write_int4(unsigned char *block, size_t row, const float *v)
             (unsigned char)(q[k] | q[k + BLOCK / 2] << 4);
 }
 
-/* Once more for AVX2, which has no fused operations: the same numbers. */
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
-    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-__attribute__((target_clones("avx2", "default")))
-#endif
-static void
+/* --- 16 rows at once: the same numbers, side by side --- */
+
+/* v[k][r]: input k of row r, zeros behind the n-th. */
+INLINE void
+load_rows(const float *w, size_t n, size_t rs, size_t cs, float v[BLOCK][TILE])
+{
+    for (size_t k = n; k < BLOCK; k++)
+        memset(v[k], 0, sizeof v[k]);
+    for (size_t k = 0; k < n && rs == 1; k++)
+        memcpy(v[k], w + k * cs, sizeof v[k]);
+    for (size_t r = 0; r < TILE && rs != 1; r++)
+        for (size_t k = 0; k < n; k++)
+            v[k][r] = w[r * rs + k * cs];
+}
+
+INLINE void
+furthest_rows(float v[BLOCK][TILE], float most[TILE])
+{
+    memset(most, 0, TILE * sizeof *most);
+    for (int k = 0; k < BLOCK; k++)
+        for (int r = 0; r < TILE; r++)
+            most[r] = fabsf(v[k][r]) > most[r] ? fabsf(v[k][r]) : most[r];
+}
+
+INLINE void
+tile_int8(unsigned char *block, float v[BLOCK][TILE])
+{
+    float most[TILE], inverse[TILE];
+    unsigned short h[TILE];
+
+    furthest_rows(v, most);
+    for (int r = 0; r < TILE; r++)
+        h[r] = scale_of(most[r] / 127, &inverse[r]);
+    memcpy(block, h, SCALES);
+    for (int k = 0; k < BLOCK; k += 4) {
+        uint32_t four[TILE] = { 0 };
+
+        for (int j = 0; j < 4; j++)
+            for (int r = 0; r < TILE; r++)
+                four[r] |= (uint32_t)(128 + (int)whole(v[k + j][r] * inverse[r],
+                                                       -127, 127))
+                           << 8 * j;
+        memcpy(block + SCALES + k / 4 * (int)sizeof four, four, sizeof four);
+    }
+}
+
+/* loss_int4() of every row. */
+INLINE void
+losses_int4(float v[BLOCK][TILE], const float d[TILE], float loss[TILE])
+{
+    float inverse[TILE], kept[TILE], e[BLOCK][TILE];
+
+    for (int r = 0; r < TILE; r++)
+        kept[r] = half_to_float(scale_of(d[r], &inverse[r]));
+    for (int k = 0; k < BLOCK; k++)
+        for (int r = 0; r < TILE; r++) {
+            float x =
+                v[k][r] - kept[r] * whole(v[k][r] * inverse[r], -8, 7);
+
+            e[k][r] = x * x;
+        }
+    for (int half = BLOCK / 2; half > 0; half /= 2)
+        for (int k = 0; k < half; k++)
+            for (int r = 0; r < TILE; r++)
+                e[k][r] += e[k + half][r];
+    memcpy(loss, e[0], sizeof e[0]);
+}
+
+INLINE void
+tile_int4(unsigned char *block, float v[BLOCK][TILE])
+{
+    float far[TILE], most[TILE], best[TILE], d[TILE] = { 0 }, inverse[TILE];
+    unsigned short h[TILE];
+
+    furthest_rows(v, far);
+    memcpy(most, v[BLOCK - 1], sizeof most);
+    for (int k = BLOCK - 1; k-- > 0;)
+        for (int r = 0; r < TILE; r++)
+            most[r] = fabsf(v[k][r]) == far[r] ? v[k][r] : most[r];
+    for (int r = 0; r < TILE; r++)
+        best[r] = INFINITY;
+    for (size_t i = 0; i < sizeof tries_int4 / sizeof *tries_int4; i++) {
+        float next[TILE], loss[TILE];
+
+        for (int r = 0; r < TILE; r++)
+            next[r] = most[r] / tries_int4[i];
+        losses_int4(v, next, loss);
+        for (int r = 0; r < TILE; r++) {
+            d[r] = loss[r] < best[r] ? next[r] : d[r];
+            best[r] = loss[r] < best[r] ? loss[r] : best[r];
+        }
+    }
+    for (int r = 0; r < TILE; r++)
+        h[r] = scale_of(d[r], &inverse[r]);
+    memcpy(block, h, SCALES);
+    for (int k = 0; k < BLOCK / 2; k += 4) {
+        uint32_t four[TILE] = { 0 };
+
+        for (int j = 0; j < 4; j++)
+            for (int r = 0; r < TILE; r++) {
+                float low = v[k + j][r], high = v[k + j + BLOCK / 2][r];
+
+                four[r] |=
+                    (uint32_t)((8 + (int)whole(low * inverse[r], -8, 7)) |
+                               (8 + (int)whole(high * inverse[r], -8, 7)) << 4)
+                    << 8 * j;
+            }
+        memcpy(block + SCALES + k / 4 * (int)sizeof four, four, sizeof four);
+    }
+}
+
+/* A whole tile from row i on. */
+CLONED static void
+write_tile(const struct matrix *m, size_t i, size_t k0, size_t n,
+           const float *w, size_t rs, size_t cs)
+{
+    for (size_t k = 0; k < n; k += BLOCK) {
+        unsigned char *block = block_at(m, i, k0 + k);
+        float v[BLOCK][TILE];
+
+        load_rows(w + k * cs, n - k < BLOCK ? n - k : BLOCK, rs, cs, v);
+        if (m->type == WT_INT8)
+            tile_int8(block, v);
+        else
+            tile_int4(block, v);
+    }
+}
+
+/* --- a row alone --- */
+
+CLONED static void
 write_blocks(const struct matrix *m, size_t i, size_t k0, size_t n,
              const float *w, size_t cs)
 {
@@ -306,13 +441,18 @@ matrix_write(const struct matrix *m, size_t i0, size_t rows, size_t k0,
         now = now < rows - r ? now : rows - r;
         write_f32(m, i0 + r, now, k0, n, w + r * rs, rs, cs);
     }
-    for (size_t r = 0; r < rows && m->type != WT_F32; r++) {
+    for (size_t r = 0, now; r < rows && m->type != WT_F32; r += now) {
         const float *from = w + r * rs;
 
-        if (m->type == WT_BF16)
+        now = 1;
+        if (m->type == WT_BF16) {
             write_bf16(m, i0 + r, k0, n, from, cs);
-        else
+        } else if ((i0 + r) % TILE == 0 && rows - r >= TILE) {
+            write_tile(m, i0 + r, k0, n, from, rs, cs);
+            now = TILE;
+        } else {
             write_blocks(m, i0 + r, k0, n, from, cs);
+        }
     }
 }
 
