@@ -11,8 +11,8 @@
  * logits must be the one of the others.
  *
  * The suite runs a thinned-out set; JIELONG_DET=full runs all combinations of
- * 20 stories of 512 tokens, JIELONG_DET=7 those of story 7 alone. Each says
- * so. */
+ * 20 stories of 512 tokens (minutes), JIELONG_DET=7 those of story 7 alone.
+ * Each says so. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
