@@ -5,7 +5,7 @@
 # where the compiler (gcc-aarch64-linux-gnu, libc6-dev-arm64-cross) or
 # qemu-user is missing.
 set -u
-root=$1 native=$2
+root=$1 native=$(realpath "$2")
 cc=aarch64-linux-gnu-gcc
 if ! command -v $cc >/dev/null || ! command -v qemu-aarch64 >/dev/null ||
 	! echo 'int main(void){return 0;}' | $cc -static -x c -o /dev/null - 2>/dev/null; then
