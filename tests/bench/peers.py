@@ -90,16 +90,13 @@ class Bench:
 
     @contextlib.contextmanager
     def quiet(self):
-        """Others that measure here hold the same lock."""
+        """A round at a time: others that measure here hold the same lock."""
         if not self.a.lock:
             yield
             return
         with open(self.a.lock, "a") as f:
             fcntl.flock(f, fcntl.LOCK_EX)
-            try:
-                yield
-            finally:
-                fcntl.flock(f, fcntl.LOCK_UN)
+            yield
 
     def note(self, row, shape, typ, who, value):
         per = self.values.setdefault((row, shape, typ), {})
@@ -137,8 +134,7 @@ class Bench:
             only.append(self.a.lanes)
         if not only:
             return
-        with self.quiet():
-            r = self.ours(shape, typ, ",".join(["read"] + only))
+        r = self.ours(shape, typ, ",".join(["read"] + only))
         for row in rows:
             name = self.a.lanes if row == "lanes" else row
             if name in r:
@@ -151,8 +147,7 @@ class Bench:
             self.note("memory", shape, typ, "jielong", r["peak_bytes"] / 1e6)
             self.note("memory", shape, typ, "limit", limit / 1e6)
         if "prefill" in rows and typ == "bf16":
-            with self.quiet():
-                r = self.ours(shape, typ, "prefill", fast=True)
+            r = self.ours(shape, typ, "prefill", fast=True)
             self.note("prefill", shape, "bf16 fast", "jielong",
                       r["prefill"][0])
 
@@ -163,8 +158,7 @@ class Bench:
         argv = [self.a.llama_bench, "-m", self.path(shape, typ), "-t",
                 str(self.a.threads), "-p", str(prompt), "-n", str(gen), "-d",
                 str(depth), "-fa", "0,1", "-r", "1", "-o", "json"]
-        with self.quiet():
-            rows = json.loads(out_of(argv))
+        rows = json.loads(out_of(argv))
         for r in rows:
             yield ("prefill" if r["n_prompt"] else
                    "late" if r["n_depth"] else "decode",
@@ -188,8 +182,7 @@ class Bench:
                     str(gen // 2), "-npl", "10", "-pps", "--output-format",
                     "jsonl"]
             for fa in ("on", "off"):
-                with self.quiet():
-                    out = out_of(argv + ["-fa", fa])
+                out = out_of(argv + ["-fa", fa])
                 r = [json.loads(s) for s in out.splitlines()
                      if s.startswith("{")]
                 self.note("lanes", shape, typ, "llama.cpp fa=" + fa,
@@ -206,29 +199,27 @@ class Bench:
                                       "abc", "-n", "1", "--temp", "0",
                                       "-no-cnv", "--no-warmup", "-t", n]))
         for name, argv in who:
-            with self.quiet():
-                out_of(argv, self.env)  # warm
-                t = time.monotonic()
-                out_of(argv, self.env)
-                t = time.monotonic() - t
+            out_of(argv, self.env)  # warm
+            t = time.monotonic()
+            out_of(argv, self.env)
+            t = time.monotonic() - t
             self.note("first", shape, typ, name, t)
 
     def rival_round(self, shape, typ):
         """Two threads beside a rival against one thread alone. The rival's
         session has the share of ours, so its niceness counts for nothing; where
         shares may be lifted no third one disturbs."""
-        with self.quiet():
-            alone = self.ours(shape, typ, "decode", 1)["decode"][0]
-            rival = subprocess.Popen(
-                ["sh", "-c", "{ echo $1 >/proc/self/autogroup; } 2>/dev/null; "
-                 "while :; do :; done", "rival", str(autogroup_now())],
-                start_new_session=True, preexec_fn=lambda: os.nice(19))
-            try:
-                time.sleep(0.5)
-                beside = self.ours(shape, typ, "decode", 2)["decode"][0]
-            finally:
-                os.killpg(rival.pid, signal.SIGKILL)
-                rival.wait()
+        alone = self.ours(shape, typ, "decode", 1)["decode"][0]
+        rival = subprocess.Popen(
+            ["sh", "-c", "{ echo $1 >/proc/self/autogroup; } 2>/dev/null; "
+             "while :; do :; done", "rival", str(autogroup_now())],
+            start_new_session=True, preexec_fn=lambda: os.nice(19))
+        try:
+            time.sleep(0.5)
+            beside = self.ours(shape, typ, "decode", 2)["decode"][0]
+        finally:
+            os.killpg(rival.pid, signal.SIGKILL)
+            rival.wait()
         self.note("rival", shape, typ, "alone, 1 thread", alone)
         self.note("rival", shape, typ, "jielong", beside)
 
@@ -269,18 +260,22 @@ class Bench:
 
     # --- all of it ---
 
+    def round(self, shape, typ, rows):
+        if "first" in rows and typ == "int8":
+            self.first_round(shape, typ)
+        self.our_round(shape, typ, rows)
+        self.peer_round(shape, typ, rows)
+        if "rival" in rows and (shape, typ) == ("small", "int8"):
+            self.rival_round(shape, typ)
+
     def run(self):
         a, rows = self.a, self.a.rows
         for shape in a.shapes:
             for typ in a.types:
                 self.make(shape, typ)
                 for _ in range(a.rounds):
-                    if "first" in rows and typ == "int8":
-                        self.first_round(shape, typ)
-                    self.our_round(shape, typ, rows)
-                    self.peer_round(shape, typ, rows)
-                    if "rival" in rows and (shape, typ) == ("small", "int8"):
-                        self.rival_round(shape, typ)
+                    with self.quiet():
+                        self.round(shape, typ, rows)
         if "idle" in rows:
             self.idle()
 
