@@ -39,8 +39,8 @@ struct measure_figure { /* over the rounds; 0 where it was not measured */
 
 struct measure_result {
     struct measure_figure figure[MEASURE_COUNT];
-    /* Bytes read a second as a share of the read limit of the same round:
-     * weights, and keys and values up to the position. Not of prefill and
+    /* Bytes read a second (weights, and keys and values up to the position) as
+     * a share of the read limit just before and after. Not of prefill and
      * lanes, nor where READ was not asked for. */
     struct measure_figure share[MEASURE_COUNT];
     int rounds;
@@ -48,7 +48,7 @@ struct measure_result {
     size_t read_bytes;    /* of the weights, by one token */
     size_t kv_bytes;      /* at the end of the model's positions */
     size_t session_bytes; /* of all that the session holds */
-    size_t peak_bytes;    /* of the process, before lanes and the read limit */
+    size_t peak_bytes;    /* of the process, before lanes */
 };
 
 struct model;
