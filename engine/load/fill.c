@@ -36,8 +36,16 @@ struct job {
     size_t bytes; /* in the file */
 };
 
+/* What one thread reads into, kept from piece to piece: fresh memory would
+ * have to be cleared by the kernel each time. */
+struct piece {
+    float *w;
+    size_t cap;
+};
+
 struct fill {
     const struct weights_source *s;
+    struct piece piece[THREADS_MAX];
     const struct fill_watch *watch;
     struct job *job;
     size_t n, cap;
@@ -253,6 +261,17 @@ announce(const struct fill *f, size_t chunk)
         weights_announce(f->s, j->tensor, j->from, j->to);
 }
 
+static float *
+room_for(struct piece *p, size_t n, struct err *err)
+{
+    if (n > p->cap) {
+        mem_big_free(p->w);
+        p->w = mem_big(n, sizeof *p->w, "a piece of a matrix", err);
+        p->cap = p->w ? n : 0;
+    }
+    return p->w;
+}
+
 /* A tensor that is read in one go: any order in the file. */
 static bool
 whole_to_matrix(const struct fill *f, const struct job *j, struct err *err)
@@ -271,7 +290,7 @@ whole_to_matrix(const struct fill *f, const struct job *j, struct err *err)
 
 /* Rows of the matrix, or inputs of all of them where it stands transposed. */
 static bool
-run_to_matrix(const struct fill *f, const struct job *j, struct err *err)
+run_to_matrix(struct fill *f, const struct job *j, int thread, struct err *err)
 {
     const struct matrix *m = j->to_matrix;
     size_t rows = weights_rows(f->s, j->tensor), n = j->to - j->from;
@@ -281,13 +300,12 @@ run_to_matrix(const struct fill *f, const struct job *j, struct err *err)
 
     if (rows == 1)
         return whole_to_matrix(f, j, err);
-    w = mem_big(n * cols, sizeof *w, "a piece of a matrix", err);
+    w = room_for(&f->piece[thread], n * cols, err);
     ok = w && weights_read_piece(f->s, j->tensor, j->from, j->to, w, err);
     if (ok && j->transposed)
         matrix_write(m, j->row, cols, j->from, n, w, 1, cols);
     else if (ok)
         matrix_write(m, j->row + j->from, n, 0, cols, w, cols, 1);
-    mem_big_free(w);
     return ok;
 }
 
@@ -302,7 +320,7 @@ run_job(void *ud, int chunk, int thread)
     if (atomic_load(&f->stop))
         return;
     announce(f, (size_t)chunk + AHEAD);
-    if (!(j->to_matrix ? run_to_matrix(f, j, &err)
+    if (!(j->to_matrix ? run_to_matrix(f, j, thread, &err)
                        : weights_read_rows(f->s, j->tensor, j->from, j->to,
                                            j->transposed, j->out, &err))) {
         fail(f, &err);
@@ -366,6 +384,8 @@ run_all(struct fill *f, struct err *err)
         announce(f, i);
     pool_run(pool, (int)f->n, run_job, f);
     pool_free(pool);
+    for (size_t i = 0; i < THREADS_MAX; i++)
+        mem_big_free(f->piece[i].w);
     pthread_mutex_destroy(&f->lock);
     if (f->err.kind == ERR_NONE && tell_all(f))
         return true;
