@@ -60,6 +60,9 @@ struct replay {
     struct run *runs;
     size_t n_runs, cap_runs;
     size_t first_live; /* no run before it is live */
+    uint64_t open;     /* the step that grew before the record in hand */
+    uint64_t *holes;   /* steps that may have lost records */
+    size_t n_holes, cap_holes;
     struct table *tables;
     size_t n_tables, cap_tables;
     struct replay_model *models;
@@ -192,13 +195,51 @@ take_move(struct run *x, const struct story_op *op)
     x->moves[x->n_moves++] = (struct move){ op->i, op->at, op->n };
 }
 
-/* What is lost may have belonged to any run that still grew. */
+static void
+add_hole(struct replay *r, uint64_t node)
+{
+    r->holes =
+        mem_grow(r->holes, &r->cap_holes, r->n_holes + 1, sizeof *r->holes);
+    r->holes[r->n_holes++] = node;
+}
+
+/* What is lost may have belonged to any step that still grew. */
 static void
 note_hole(struct replay *r)
 {
+    if (r->open)
+        add_hole(r, r->open);
     for (size_t i = r->first_live; i < r->n_runs; i++)
         if (r->runs[i].live)
-            r->runs[i].pub.whole = false;
+            add_hole(r, r->runs[i].pub.node);
+}
+
+static bool
+has_hole(const struct replay *r, uint64_t node)
+{
+    for (size_t i = 0; i < r->n_holes; i++)
+        if (r->holes[i] == node)
+            return true;
+    return false;
+}
+
+/* A run is whole when nothing is lost on the whole way to it: its text and
+ * all offsets come from there. */
+static void
+judge_runs(struct replay *r)
+{
+    const struct story *s = storyfile_story(r->file);
+
+    if (!r->n_holes && !storyfile_damage(r->file)->orphans)
+        return;
+    for (size_t i = 0; i < r->n_runs; i++) {
+        struct run *x = &r->runs[i];
+        struct node_info n;
+
+        for (uint64_t node = x->pub.node; node && x->pub.whole; node = n.parent)
+            x->pub.whole =
+                story_node(s, node, &n) && !n.orphan && !has_hole(r, node);
+    }
 }
 
 static void
@@ -212,8 +253,6 @@ note_closed(struct replay *r, const struct story *s)
             continue;
         if (!story_node(s, x->pub.node, &n) || !n.open)
             x->live = false;
-        if (n.orphan)
-            x->pub.whole = false;
     }
     while (r->first_live < r->n_runs && !r->runs[r->first_live].live)
         r->first_live++;
@@ -242,6 +281,7 @@ on_record(void *ud, const struct story *s, const struct story_op *op, bool lost)
     else if (of && op->type == OP_END)
         of->pub.why = op->why;
     note_closed(r, s);
+    r->open = story_open_node(s);
 }
 
 struct replay *
@@ -253,10 +293,12 @@ replay_open(const char *path, struct err *err)
                                      .ud = r };
 
     r->file = storyfile_open(path, &opt, err);
-    if (r->file)
-        return r;
-    replay_free(r);
-    return NULL;
+    if (!r->file) {
+        replay_free(r);
+        return NULL;
+    }
+    judge_runs(r);
+    return r;
 }
 
 void
@@ -276,6 +318,7 @@ replay_free(struct replay *r)
         model_finish(&r->models[i]);
     free(r->runs);
     free(r->tables);
+    free(r->holes);
     free(r->models);
     storyfile_close(r->file);
     free(r);

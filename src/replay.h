@@ -24,7 +24,7 @@ struct replay_run {
     uint32_t m, run, br, i0;
     size_t n_tok;
     enum gen_why why; /* NONE: the program ended before it */
-    bool whole;       /* false: some of its records are lost */
+    bool whole;       /* false: records of it or of its text are lost */
 };
 
 /* NULL and err (ERR_STORY) when it is no story that can be read. */
