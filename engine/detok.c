@@ -463,6 +463,12 @@ detok_flush(struct detok *d, char **out, size_t *len, size_t *cap)
     release(d, &t);
 }
 
+bool
+detok_holds(const struct detok *d)
+{
+    return d->held != 0;
+}
+
 size_t
 detok_tail(const struct detok *d, unsigned char tail[4])
 {

@@ -53,7 +53,7 @@ struct gen_request {
     uint32_t run, br;    /* doc/sampling.md */
     uint32_t i0;         /* index of the first token to write */
     int64_t length_left; /* of the length knob; what a continued run has left */
-    int n_lanes;         /* 1 for now */
+    int n_lanes;         /* of a RUN: 1 .. GEN_LANES_MAX, see below */
     int n_peek;          /* PEEK: how many candidates */
     /* A run that was written before, once more: the settings turned in
      * mid-run, by rising i, and the story's byte where the window started at
@@ -63,6 +63,17 @@ struct gen_request {
     size_t n_turns;
     size_t win_to;
 };
+
+/* Lanes: a RUN with n_lanes N writes N continuations of one prompt at once.
+ * Lane j draws as branch br + j, with a window, stopper and detokeniser of its
+ * own, and gets the tokens that it would get in a request of its own. Its
+ * TOKEN, WINDOW and END carry `lane` = j; END comes once for each lane, and
+ * the request is over after the last one. READING is told once, and so is
+ * KNOBS, which holds for all lanes from the same token index on and stands
+ * between the tokens it parts in each of them. FAILED of a lane says what went
+ * wrong with it, or with it and all that end after it. A cancel or another
+ * request ends all lanes. */
+#define GEN_LANES_MAX 64
 
 enum gen_event_type {
     GEN_LOADING, /* loading.done of loading.total bytes */

@@ -3,9 +3,11 @@
  * Learned absolute positions allow no shifted cache: when the window is full
  * its start moves, and what is left is read again. To pay that rarely, a move
  * frees a quarter of the positions at once; to leave the model a whole
- * thought to start from, it goes on to the next boundary within the third
- * that follows. The rule looks at text and tokens alone, never at time, so
- * the same story moves its window at the same places.
+ * thought to start from, it goes on to the next boundary within the quarter
+ * that follows. So the first half of a window says where the next one starts,
+ * long before it is needed, and that can be read ahead. The rule looks at
+ * text and tokens alone, never at time or at requests, so the same story
+ * moves its window at the same places.
  *
  * Text is not cut into tokens here: how many a stretch makes is found by
  * encoding it. So the rule holds for every tokenizer, and costs about ten
@@ -47,6 +49,7 @@ clear(struct prompt *p)
     p->n_runs = 0;
     p->len = p->win = 0;
     p->tok.n = 0;
+    p->next_known = false;
 }
 
 void
@@ -56,6 +59,7 @@ prompt_finish(struct prompt *p)
     free(p->runs);
     free(p->text);
     free(p->tok.v);
+    free(p->next.v);
 }
 
 size_t
@@ -238,33 +242,177 @@ find_sentence(const struct prompt *p, size_t from, size_t upto, size_t *at)
     return false;
 }
 
-static bool
-move_window(struct prompt *p, struct err *err)
+/* The place in [cut, upto] where a window may begin. */
+static size_t
+window_start(const struct prompt *p, size_t cut, size_t upto)
 {
-    size_t keep = (size_t)p->P * 3 / 4, cut, upto;
+    size_t at;
+
+    return find_paragraph(p, cut, upto, &at) || find_sentence(p, cut, upto, &at)
+               ? at
+               : cut;
+}
+
+/* The window starts at `win` from now on. */
+static bool
+start_at(struct prompt *p, size_t win, struct err *err)
+{
     struct tok_ids old = p->tok;
 
-    if (keep == 0)
-        keep = 1;
-    if (!least_cut(p, keep, &cut, err))
-        return false;
-    upto = cut + (p->len - cut) / 3;
-    if (!find_paragraph(p, cut, upto, &p->win) &&
-        !find_sentence(p, cut, upto, &p->win))
-        p->win = cut;
+    p->win = win;
+    p->next_known = false;
     memset(&p->tok, 0, sizeof p->tok);
-    if (!tokens_from(p, p->win, &p->tok, err)) {
+    if (!tokens_from(p, win, &p->tok, err)) {
         free(old.v);
         return false;
     }
     /* One character of more tokens than there are positions: its last ones. */
     if (p->tok.n == 0 && old.n > 0) {
-        size_t n = old.n < keep ? old.n : keep;
+        size_t keep = (size_t)p->P * 3 / 4, n = old.n < keep ? old.n : keep;
 
         push(&p->tok, old.v + old.n - n, n);
     }
     free(old.v);
     return true;
+}
+
+/* A text that is far too long: looked at from behind. */
+static bool
+move_window(struct prompt *p, struct err *err)
+{
+    size_t keep = (size_t)p->P * 3 / 4, cut;
+
+    if (!least_cut(p, keep ? keep : 1, &cut, err))
+        return false;
+    return start_at(p, window_start(p, cut, cut + (p->len - cut) / 3), err);
+}
+
+/* --- the next window --- */
+
+/* Where the text of r's first n ids ends. */
+static size_t
+end_of_ids(const struct prompt *p, const struct id_run *r, size_t n)
+{
+    size_t back = r->at > BEFORE ? boundary(p, r->at - BEFORE) : 0;
+    struct detok *d = detok_new(p->vocab, p->text + back, r->at - back);
+    char *out = NULL;
+    size_t len = 0, cap = 0;
+
+    for (size_t i = 0; i < n; i++)
+        detok_add(d, r->ids[i], &out, &len, &cap);
+    free(out);
+    detok_free(d);
+    return r->at + (len < r->len ? len : r->len);
+}
+
+/* The least place in [from, end] with at least n tokens before it. Which
+ * places are tried does not depend on `end`: a text that grows there keeps
+ * its answer. */
+static bool
+end_of_text(const struct prompt *p, size_t from, size_t end, size_t n,
+            size_t *at, struct err *err)
+{
+    size_t lo = from, hi = from, step = BYTES_PER_POSITION;
+    struct tok_ids t = { 0 };
+    bool ok = true, found = false;
+
+    while (ok && (!found || hi > lo + 1)) {
+        size_t mid = found ? lo + (hi - lo) / 2 : lo + step;
+        size_t b = mid < end ? boundary(p, mid) : end;
+
+        t.n = 0;
+        if (mid < end)
+            ok = vocab_encode_prompt(p->vocab, p->text + from, b - from, &t,
+                                     err);
+        if (mid >= end || t.n >= n) {
+            hi = mid;
+            found = true;
+        } else {
+            lo = mid;
+            step *= found ? 1 : 2;
+        }
+    }
+    free(t.v);
+    *at = hi < end ? boundary(p, hi) : end;
+    return ok;
+}
+
+/* The least place with at least n of the window's tokens before it. */
+static bool
+place_of(const struct prompt *p, size_t n, size_t *at, struct err *err)
+{
+    struct tok_ids t = { 0 };
+    size_t pos = p->win;
+    bool ok = true, found = false;
+
+    for (size_t i = 0; ok && !found && i <= p->n_runs; i++) {
+        const struct id_run *r = i < p->n_runs ? &p->runs[i] : NULL;
+        size_t end = r ? r->at : p->len, skip = 0, begin = end;
+
+        if (r && (r->at + r->len < p->win || (r->at < p->win && !r->n)))
+            continue;
+        if (r && r->at < p->win && !cut_run(p, r, p->win, &skip, &begin))
+            continue;
+        t.n = 0;
+        if (begin > pos)
+            ok = vocab_encode_prompt(p->vocab, p->text + pos, begin - pos, &t,
+                                     err);
+        if (!ok)
+            break;
+        if (t.n >= n) {
+            found = true;
+            ok = end_of_text(p, pos, begin, n, at, err);
+        } else if (r && t.n + (r->n - skip) >= n) {
+            found = true;
+            *at = end_of_ids(p, r, skip + n - t.n);
+        } else if (r) {
+            n -= t.n + (r->n - skip);
+            pos = r->at + r->len;
+        }
+    }
+    free(t.v);
+    if (!found)
+        *at = p->len;
+    return ok;
+}
+
+/* Only what stands in the window's first half decides, and no request's end:
+ * whoever comes to this window finds the same next one. */
+static bool
+find_next(struct prompt *p, struct err *err)
+{
+    size_t quarter = (size_t)p->P - (size_t)p->P * 3 / 4, cut, upto;
+
+    if (!place_of(p, quarter ? quarter : 1, &cut, err) ||
+        !place_of(p, 2 * quarter, &upto, err))
+        return false;
+    p->next_win = window_start(p, cut, upto);
+    p->next.n = 0;
+    if (!tokens_from(p, p->next_win, &p->next, err))
+        return false;
+    p->next_known = true;
+    return true;
+}
+
+const struct tok_ids *
+prompt_next(struct prompt *p, struct err *err)
+{
+    if (p->tok.n < (size_t)p->P * 3 / 4)
+        return NULL;
+    return p->next_known || find_next(p, err) ? &p->next : NULL;
+}
+
+/* One window on. Where what is left is nothing or still too long (tokens that
+ * have no text, or another one), as with a text that is far too long. */
+static bool
+step_window(struct prompt *p, struct err *err)
+{
+    if (!p->next_known && !find_next(p, err))
+        return false;
+    if (p->next.n == 0)
+        return move_window(p, err);
+    return start_at(p, p->next_win, err) &&
+           (p->tok.n <= (size_t)p->P || move_window(p, err));
 }
 
 /* A start chosen for an earlier request stays while it serves: else every
@@ -285,6 +433,7 @@ stay_at(struct prompt *p, size_t win)
     free(p->tok.v);
     p->tok = t;
     p->win = win;
+    p->next_known = false;
     return true;
 }
 
@@ -295,7 +444,7 @@ prompt_fit(struct prompt *p, bool *moved, struct err *err)
     if (p->tok.n <= (size_t)p->P)
         return true;
     *moved = true;
-    return move_window(p, err);
+    return step_window(p, err);
 }
 
 /* --- filling it --- */
@@ -343,9 +492,11 @@ prompt_set(struct prompt *p, const struct prompt_span *spans, size_t n,
            size_t story, bool *moved, struct err *err)
 {
     size_t before = p->story == story ? p->win : 0;
+    bool outgrown = false;
 
     clear(p);
     p->story = story;
+    *moved = true;
     for (size_t i = 0; i < n; i++) {
         if (ids_fit(p, &spans[i])) {
             struct id_run *r = new_run(p, p->len);
@@ -356,13 +507,15 @@ prompt_set(struct prompt *p, const struct prompt_span *spans, size_t n,
         add_text(p, spans[i].text, spans[i].len);
     }
     new_run(p, p->len); /* of what will be written */
-    *moved = p->len / BYTES_PER_POSITION > (size_t)p->P;
-    if (!*moved) {
+    if (p->len / BYTES_PER_POSITION <= (size_t)p->P) {
         if (!tokens_from(p, 0, &p->tok, err))
             return false;
         *moved = p->tok.n > (size_t)p->P;
+        /* a run that ended just as it outgrew the window */
+        outgrown = p->tok.n <= (size_t)p->P + (size_t)p->P / 4;
     }
-    return !*moved || stay_at(p, before) || move_window(p, err);
+    return !*moved || stay_at(p, before) ||
+           (outgrown ? step_window(p, err) : move_window(p, err));
 }
 
 void
@@ -381,4 +534,27 @@ prompt_add(struct prompt *p, int id, const char *text, size_t len)
     r->len += len;
     run_push(r, &id, 1);
     push(&p->tok, &id, 1);
+    if (p->next_known)
+        push(&p->next, &id, 1);
+}
+
+void
+prompt_copy(struct prompt *dst, const struct prompt *src)
+{
+    clear(dst);
+    dst->story = src->story;
+    dst->win = src->win;
+    add_text(dst, src->text, src->len);
+    for (size_t i = 0; i < src->n_runs; i++) {
+        const struct id_run *from = &src->runs[i];
+        struct id_run *r = new_run(dst, from->at);
+
+        r->len = from->len;
+        run_push(r, from->ids, from->n);
+    }
+    push(&dst->tok, src->tok.v, src->tok.n);
+    dst->next_known = src->next_known;
+    dst->next_win = src->next_win;
+    dst->next.n = 0;
+    push(&dst->next, src->next.v, src->next.n);
 }

@@ -26,6 +26,9 @@ struct prompt {
     size_t story;       /* story offset of text[0] */
     size_t win;         /* where the window starts */
     struct tok_ids tok; /* the window's tokens, at most P after a fit */
+    bool next_known;
+    size_t next_win;     /* where the next window will start */
+    struct tok_ids next; /* its tokens so far */
 };
 
 void prompt_init(struct prompt *p, const struct vocab *v, const char *tok_hash,
@@ -42,10 +45,17 @@ bool prompt_set(struct prompt *p, const struct prompt_span *spans, size_t n,
 void prompt_stay(struct prompt *p, size_t story, size_t win);
 /* One token that the run wrote, and the text it completed. */
 void prompt_add(struct prompt *p, int id, const char *text, size_t len);
-/* Where prompt and run have outgrown the P positions: moves the start so that
- * at most three quarters are filled, to the first paragraph or else sentence
- * boundary there, else to a character; *moved tells. */
+/* Where prompt and run have outgrown the P positions: moves the start behind
+ * the first quarter of the tokens, to the first paragraph or else sentence
+ * boundary in the second quarter, else to a character; *moved tells. */
 bool prompt_fit(struct prompt *p, bool *moved, struct err *err);
+/* The tokens that prompt_fit would leave if it had to move now: known as soon
+ * as three quarters of the P positions are filled, for only the first half
+ * decides. Grows with prompt_add. NULL before that, and on failure (err, kind
+ * set). Borrowed till the next call. */
+const struct tok_ids *prompt_next(struct prompt *p, struct err *err);
+/* dst, initialised, becomes a prompt of its own with the same contents. */
+void prompt_copy(struct prompt *dst, const struct prompt *src);
 /* Story offset of the window's start. */
 size_t prompt_window(const struct prompt *p);
 /* The last bytes before the pen, whole characters; borrowed. */

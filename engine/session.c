@@ -42,6 +42,7 @@ struct session {
     float *logits; /* [cap_lanes][V], and as much again: of one pass whose
                     * lanes do not stand side by side */
     size_t last_run;
+    uint64_t rows;
 };
 
 /* --- life --- */
@@ -180,6 +181,7 @@ pass(struct session *s, struct timeline *const *t, const struct gpt2_part *part,
         memcpy(t[i]->ids + t[i]->kv.n - part[i].n, part[i].ids,
                (size_t)part[i].n * sizeof *part[i].ids);
         s->last_run += (size_t)part[i].n;
+        s->rows += (uint64_t)part[i].n;
     }
     return true;
 }
@@ -483,6 +485,12 @@ session_read_ahead(struct session *s, int lane, const int *next, size_t n,
     return true;
 }
 
+size_t
+session_unread(const struct session *s, int lane, const int *next, size_t n)
+{
+    return n - common(&s->lane[lane].next, next, n);
+}
+
 const float *
 session_lane_logits(const struct session *s, int lane)
 {
@@ -503,6 +511,12 @@ size_t
 session_last_run(const struct session *s)
 {
     return s->last_run;
+}
+
+uint64_t
+session_rows(const struct session *s)
+{
+    return s->rows;
 }
 
 size_t

@@ -21,10 +21,11 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "engine/base/err.h"
 
-#define SESSION_LANES_MAX 64
+#define SESSION_LANES_MAX 64 /* GEN_LANES_MAX */
 
 struct model;
 struct session;
@@ -95,6 +96,9 @@ bool session_move(struct session *s, int lane, const int *ids, size_t n,
  * `left` of next[0..n) are unread. */
 bool session_read_ahead(struct session *s, int lane, const int *next, size_t n,
                         size_t left, struct err *err);
+/* How many of next[0..n) are not read yet. */
+size_t session_unread(const struct session *s, int lane, const int *next,
+                      size_t n);
 /* As session_logits. */
 const float *session_lane_logits(const struct session *s, int lane);
 size_t session_lane_n(const struct session *s, int lane);
@@ -103,6 +107,8 @@ size_t session_lane_n(const struct session *s, int lane);
 
 /* Tokens that the network ran over in the last sync, move or step. */
 size_t session_last_run(const struct session *s);
+/* And since the session is there. */
+uint64_t session_rows(const struct session *s);
 /* Bytes of scratch, logits and all pages that were ever in use. */
 size_t session_bytes(const struct session *s);
 /* Bytes of these pages alone. */

@@ -92,6 +92,8 @@ void detok_add(struct detok *d, int id, char **out, size_t *len, size_t *cap);
 /* When no more ids come: appends what is whole but was kept back because it
  * might have grown (the last Hangul syllable of a WordPiece vocabulary). */
 void detok_flush(struct detok *d, char **out, size_t *len, size_t *cap);
+/* Is there such a one? */
+bool detok_holds(const struct detok *d);
 /* Bytes of an unfinished character, 0..3 (before detok_flush also a Hangul
  * syllable that is kept back). */
 size_t detok_tail(const struct detok *d, unsigned char tail[4]);

@@ -31,6 +31,11 @@
 #include "engine/gen.h"
 #include "engine/writer.h"
 
+struct owed {
+    uint32_t serial;
+    int lane, n_lanes; /* the next END is of `lane` */
+};
+
 struct local {
     struct gen gen;
     pthread_t thread;
@@ -45,7 +50,7 @@ struct local {
     pthread_cond_t wake; /* a letter, room in the ring, or the end */
     struct job *waiting; /* the next request, or NULL */
     uint32_t running;    /* serial in hand, 0: none */
-    uint32_t *dropped;   /* serials that never ran and still need an END */
+    struct owed *dropped; /* what never ran and still needs its ENDs */
     size_t n_dropped, cap_dropped;
     struct knobs knobs; /* for request knobs_for, 0: none */
     uint32_t knobs_for, knobs_serial;
@@ -162,7 +167,9 @@ drop_waiting(struct local *g)
     if (g->n_dropped == g->cap_dropped)
         g->dropped = mem_grow(g->dropped, &g->cap_dropped, g->n_dropped + 1,
                               sizeof *g->dropped);
-    g->dropped[g->n_dropped++] = g->waiting->serial;
+    g->dropped[g->n_dropped++] = (struct owed){
+        .serial = g->waiting->serial, .n_lanes = job_lanes(g->waiting)
+    };
     job_free(g->waiting);
     g->waiting = NULL;
 }
@@ -237,10 +244,12 @@ post_letters(struct local *g)
         pthread_mutex_lock(&g->lock);
         if (g->n_dropped) {
             ev.type = GEN_END;
-            ev.serial = g->dropped[0];
+            ev.serial = g->dropped[0].serial;
+            ev.lane = g->dropped[0].lane++;
             ev.u.end.why = GEN_WHY_USER;
-            memmove(g->dropped, g->dropped + 1,
-                    --g->n_dropped * sizeof *g->dropped);
+            if (g->dropped[0].lane == g->dropped[0].n_lanes)
+                memmove(g->dropped, g->dropped + 1,
+                        --g->n_dropped * sizeof *g->dropped);
         } else if (g->hash_ready) {
             ev.type = GEN_HASHED;
             ev.u.hashes = g->hashes;
@@ -371,7 +380,8 @@ refuse(struct local *g, const struct job *j)
     memset(&ev.u, 0, sizeof ev.u);
     ev.type = GEN_END;
     ev.u.end.why = GEN_WHY_ERROR;
-    post(g, &ev, false);
+    for (; ev.lane < job_lanes(j); ev.lane++)
+        post(g, &ev, false);
 }
 
 static void *

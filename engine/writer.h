@@ -21,6 +21,8 @@ struct job {
 };
 struct job *job_new(const struct gen_request *req, uint32_t serial);
 void job_free(struct job *j);
+/* 1 .. GEN_LANES_MAX */
+int job_lanes(const struct job *j);
 
 struct writer_host {
     void *ud;
@@ -35,9 +37,12 @@ struct writer_host {
 struct writer *writer_new(const struct model *m, int n_threads,
                           const struct writer_host *host, struct err *err);
 void writer_free(struct writer *w);
-/* Serves the request to its END (posted; before it FAILED if it failed). */
+/* Serves the request to the END of its last lane (posted; before it FAILED if
+ * it failed). */
 void writer_do(struct writer *w, const struct job *j);
 /* Tokens that the network ran over to stand at the last prompt. */
 size_t writer_last_run(const struct writer *w);
+/* And in all. */
+uint64_t writer_rows(const struct writer *w);
 
 #endif

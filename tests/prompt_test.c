@@ -124,11 +124,16 @@ a_boundary_is_sought_in_its_order(void **state)
     static const struct {
         const char *text, *rest;
     } v[] = {
-        /* P = 16: at most 12 stay, and the next third is searched */
-        { "一二三四五六七八。九\n十一二三四五六七", "十一二三四五六七" },
-        { "一二三四五六七八九。”一二三四五六七八", "一二三四五六七八" },
-        { "一二三四五六七八九十一二三四五六七", "六七八九十一二三四五六七" },
-        { "一二三四五六七八\n\n\n九十一二三四五六", "九十一二三四五六" },
+        /* P = 16: four tokens go, and the next four are searched */
+        { "一二三四。六\n八九十一二三四五六七", "八九十一二三四五六七" },
+        { "一二三四五。”八九十一二三四五六七", "八九十一二三四五六七" },
+        { "一二三四五六七八九十一二三四五六七", "五六七八九十一二三四五六七" },
+        { "一二三四五\n\n\n九十一二三四五六七八", "九十一二三四五六七八" },
+        /* far too long: at most 12 stay, and the next third is searched */
+        { "五六七八九十一二三四五六七八。九\n十一二三四五六七",
+          "十一二三四五六七" },
+        { "一二三四五六七八九十一二三四五六七八九十一二三四",
+          "三四五六七八九十一二三四" },
     };
     struct prompt p;
 
@@ -208,6 +213,7 @@ random_walks_stay_within_the_window(void **state)
         for (int i = 0; i < 150; i++) {
             size_t win = p.win, n = p.tok.n;
 
+            prompt_next(&p, NULL); /* at any time, of anything */
             prompt_add(&p, 60 + i % 30, i % 3 ? "渡" : "", i % 3 ? 3 : 0);
             assert_true(prompt_fit(&p, &moved, NULL));
             check_window(&p);
@@ -220,6 +226,92 @@ random_walks_stay_within_the_window(void **state)
     }
 }
 
+/* A copy has the same next window, and goes its own way. */
+static void
+check_copy(const struct prompt *p)
+{
+    struct prompt copy;
+    size_t n = p->tok.n;
+
+    prompt_init(&copy, box, vocab_hash(box), p->P);
+    prompt_copy(&copy, p);
+    prompt_add(&copy, 77, "x", 1);
+    assert_int_equal(copy.tok.n, n + 1);
+    assert_int_equal(copy.next.n, p->next.n + 1);
+    assert_memory_equal(copy.tok.v, p->tok.v, n * sizeof(int));
+    assert_int_equal(p->tok.n, n);
+    prompt_finish(&copy);
+}
+
+/* The next window is the same for all who come to this one: while the run
+ * goes on, and for a request that goes on with it at any token. Its tokens
+ * are those that the move leaves. */
+static void
+the_next_window_is_known_early(void **state)
+{
+    static const char *const words[] = { "渡口的", "老人", "说", "，", "。",
+                                         "\n" };
+    static char text[8192];
+    static int ids[1000];
+
+    for (uint32_t round = 0; round < 20; round++) {
+        struct prompt_span s[2] = { span("那天晚上，渡口的老人没有回家。\n"
+                                         "他坐在河边，等着船。",
+                                         NULL, 0, NULL) };
+        size_t len = 0, n = 0, known = 0;
+        struct prompt p, again;
+        bool moved = false;
+
+        prompt_init(&p, box, vocab_hash(box), 64);
+        prompt_init(&again, box, vocab_hash(box), 64);
+        set(&p, s, 1, 0);
+        while (!moved) {
+            const char *word = words[dice(6)];
+            const struct tok_ids *next;
+            struct tok_ids t = { 0 };
+
+            assert_true(
+                vocab_encode_prompt(box, word, strlen(word), &t, NULL));
+            for (size_t i = 0; i < t.n; i++) {
+                size_t bytes = strlen(word) / t.n;
+
+                ids[n++] = t.v[i];
+                memcpy(text + len, word + i * bytes, bytes + 1);
+                prompt_add(&p, t.v[i], text + len, bytes);
+                len += bytes;
+                text[len] = '\0';
+            }
+            free(t.v);
+            assert_true(prompt_fit(&p, &moved, NULL));
+            if (moved)
+                break;
+            next = prompt_next(&p, NULL);
+            assert_int_equal(next != NULL, p.tok.n >= 48);
+            if (!next)
+                continue;
+            assert_true(!known || known == p.next_win);
+            known = p.next_win;
+            s[1] = span(text, ids, n, vocab_hash(box));
+            set(&again, s, 2, 0);
+            assert_non_null(prompt_next(&again, NULL));
+            assert_int_equal(again.next_win, known);
+            assert_int_equal(again.next.n, next->n);
+            assert_memory_equal(again.next.v, next->v,
+                                next->n * sizeof *next->v);
+            check_copy(&p);
+        }
+        assert_int_equal(p.win, known);
+        assert_true(p.tok.n >= 30 && p.tok.n <= 52);
+        s[1] = span(text, ids, n, vocab_hash(box));
+        prompt_finish(&again); /* and with nothing remembered */
+        prompt_init(&again, box, vocab_hash(box), 64);
+        set(&again, s, 2, 0);
+        assert_int_equal(again.win, known);
+        prompt_finish(&p);
+        prompt_finish(&again);
+    }
+}
+
 int
 main(void)
 {
@@ -228,6 +320,7 @@ main(void)
         cmocka_unit_test(begin_stands_at_the_head_of_a_document),
         cmocka_unit_test(a_boundary_is_sought_in_its_order),
         cmocka_unit_test(random_walks_stay_within_the_window),
+        cmocka_unit_test(the_next_window_is_known_early),
     };
 
     return cmocka_run_group_tests_name("prompt", tests, open_both, close_both);

@@ -9,6 +9,7 @@
 #include "engine/base/mem.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -253,4 +254,20 @@ mem_grow(void *p, size_t *cap, size_t need, size_t size)
     p = xreallocarray(p, n, size);
     *cap = n;
     return p;
+}
+
+uint64_t
+mem_available(void)
+{
+    FILE *f = fopen("/proc/meminfo", "re");
+    char line[128];
+    uint64_t kb = 0;
+
+    if (!f)
+        return 0;
+    while (fgets(line, sizeof line, f))
+        if (sscanf(line, "MemAvailable: %" SCNu64, &kb) == 1)
+            break;
+    fclose(f);
+    return kb * 1024;
 }

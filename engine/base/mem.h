@@ -9,6 +9,7 @@
 #define JIELONG_MEM_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 
 #include "engine/base/err.h"
@@ -38,6 +39,10 @@ void mem_big_free(void *p);
  * system refuses. */
 void *mem_big_map(int fd, size_t at, size_t len, const char *what,
                   struct err *err);
+
+/* Bytes that could be taken without pushing others out (MemAvailable of
+ * /proc/meminfo), or 0 when it is not told. */
+uint64_t mem_available(void);
 
 /* Makes room for at least `need` elements in a growing array:
  *     if (a->n == a->cap) a->v = mem_grow(a->v, &a->cap, a->n + 1, sizeof *a->v);

@@ -56,25 +56,6 @@ struct fill {
     struct err err;
 };
 
-/* --- memory --- */
-
-/* MemAvailable of /proc/meminfo in bytes, or 0 when it is not told. */
-static uint64_t
-memory_available(void)
-{
-    FILE *f = fopen("/proc/meminfo", "re");
-    char line[128];
-    uint64_t kb = 0;
-
-    if (!f)
-        return 0;
-    while (fgets(line, sizeof line, f))
-        if (sscanf(line, "MemAvailable: %" SCNu64, &kb) == 1)
-            break;
-    fclose(f);
-    return kb * 1024;
-}
-
 /* --- the block --- */
 
 struct layout { /* walks the parts in order; with base NULL it only counts */
@@ -452,7 +433,7 @@ static bool
 enough_memory(const struct plan *p, struct gpt2 *g, size_t bytes,
               struct err *err)
 {
-    uint64_t have = memory_available(), kv, work;
+    uint64_t have = mem_available(), kv, work;
     uint64_t want = bytes + session_need(g, &kv, &work);
     char smaller[64];
 
