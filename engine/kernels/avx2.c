@@ -1,4 +1,5 @@
-/* engine/kernels/avx2.c  x86-64 with AVX2 and FMA: vectors of eight. */
+/* engine/kernels/avx2.c  x86-64 with AVX2 and FMA: vectors of eight. Those with
+ * VNNI differ in the integer weights only. */
 #include "engine/kernels/attend_kernels.h"
 #include "engine/kernels/kernels.h"
 #include "engine/kernels/tiled.h"
@@ -11,3 +12,4 @@
 #include "engine/kernels/f32_body.h"
 
 TABLE(kernels_avx2, "avx2", &tiled_avx2, &attend_avx2);
+TABLE(kernels_avxvnni, "avxvnni", &tiled_avxvnni, &attend_avx2);

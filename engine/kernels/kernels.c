@@ -31,6 +31,16 @@ can_avx2(void)
            has_f16c();
 }
 
+/* Leaf 7.1, EAX bit 4 (Intel SDM 2A, CPUID). */
+static bool
+can_avxvnni(void)
+{
+    unsigned a = 0, b, c, d;
+
+    return can_avx2() && __get_cpuid_count(7, 1, &a, &b, &c, &d) &&
+           (a >> 4 & 1);
+}
+
 static bool
 can_avx512(void)
 {
@@ -96,12 +106,12 @@ static const struct {
 } levels[] = {
 /* the best first */
 #ifdef JIELONG_X86
-    { &kernels_amx, can_amx },        { &kernels_avx512vnni, can_avx512vnni },
-    { &kernels_avx512, can_avx512 },  { &kernels_avx2, can_avx2 },
+    { &kernels_amx, can_amx },         { &kernels_avx512vnni, can_avx512vnni },
+    { &kernels_avx512, can_avx512 },   { &kernels_avxvnni, can_avxvnni },
+    { &kernels_avx2, can_avx2 },
 #endif
 #ifdef JIELONG_ARM
-    { &kernels_neondot, can_neondot },
-    { &kernels_neon, can_always },
+    { &kernels_neondot, can_neondot }, { &kernels_neon, can_always },
 #endif
     { &kernels_generic, can_always },
 };

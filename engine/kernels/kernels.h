@@ -21,8 +21,9 @@ struct tiled_kernels;
 #define PRODUCT_RUN 256 /* inputs whose products are one chain (see below) */
 
 struct kernels {
-    const char *name; /* "generic"; "avx2", "avx512", "avx512vnni", "amx";
-                       * "neon", "neondot" */
+    /* "generic"; "avx2", "avxvnni", "avx512", "avx512vnni", "amx"; "neon",
+     * "neondot" */
+    const char *name;
     const struct tiled_kernels *tiled;   /* int8, int4: tiled.h */
     const struct attend_kernels *attend; /* attend_kernels.h */
 
@@ -59,8 +60,8 @@ struct kernels {
 
 extern const struct kernels kernels_generic;
 #ifdef JIELONG_X86
-extern const struct kernels kernels_avx2, kernels_avx512, kernels_avx512vnni,
-    kernels_amx;
+extern const struct kernels kernels_avx2, kernels_avxvnni, kernels_avx512,
+    kernels_avx512vnni, kernels_amx;
 #endif
 #ifdef JIELONG_ARM
 extern const struct kernels kernels_neon, kernels_neondot;

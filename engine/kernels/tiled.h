@@ -48,7 +48,8 @@ struct tiled_kernels {
 
 extern const struct tiled_kernels tiled_generic;
 #ifdef JIELONG_X86
-extern const struct tiled_kernels tiled_avx2, tiled_avx512vnni, tiled_amx;
+extern const struct tiled_kernels tiled_avx2, tiled_avxvnni, tiled_avx512vnni,
+    tiled_amx;
 #endif
 #ifdef JIELONG_ARM
 extern const struct tiled_kernels tiled_neon, tiled_neondot;

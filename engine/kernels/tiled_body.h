@@ -7,6 +7,8 @@
  * TILES of them with one token's block of int8:
  *     v[tile] = sum of (weight as it stands) * q, + minus * 16 (int8) or
  *     minus (int4), where minus is -8 times the sum of q.
+ * Where registers are too few for a block, group_sums() (HAS_GROUP_SUMS) does
+ * it for all tokens of a group, weight by weight.
  */
 #include <string.h>
 
@@ -110,6 +112,37 @@ quantize(const float *x, int K, signed char *q, float *scale, int *minus)
 
 /* --- int8 and int4 --- */
 
+#ifndef HAS_GROUP_SUMS
+INLINE void
+add_group(int bits, const struct block b[], int tiles, const vf s[][N_V],
+          const struct tokens *x, size_t at, int t, vf acc[][TILES][N_V])
+{
+    for (int j = 0; j < t; j++, at += x->n_blocks) {
+        vi v[TILES][N_V];
+
+        sums(bits, b, tiles, x->q + at * MATRIX_BLOCK, x->minus[at], v);
+        for (int i = 0; i < tiles; i++)
+            for (int h = 0; h < N_V; h++)
+                acc[j][i][h] += __builtin_convertvector(v[i][h], vf) *
+                                (s[i][h] * x->scale[at]);
+    }
+}
+#else
+INLINE void
+add_group(int bits, const struct block b[], int tiles, const vf s[][N_V],
+          const struct tokens *x, size_t at, int t, vf acc[][TILES][N_V])
+{
+    vi v[TOKENS][N_V];
+
+    group_sums(bits, b, x->q + at * MATRIX_BLOCK, x->minus + at, x->n_blocks, t,
+               v);
+    for (int j = 0; j < t; j++, at += x->n_blocks)
+        for (int h = 0; h < N_V; h++)
+            acc[j][0][h] +=
+                __builtin_convertvector(v[j][h], vf) * (s[0][h] * x->scale[at]);
+}
+#endif
+
 /* `tiles` (at most TILES) tiles side by side, t tokens from t0 on. Meanwhile
  * `lines` cache lines for each block are fetched from `ahead` on. */
 INLINE void
@@ -118,9 +151,6 @@ int_tiles(int bits, const unsigned char *w, int tiles, const struct tokens *x,
           int lines)
 {
     size_t nb = x->n_blocks, size = SCALES_BYTES + QUANT_BYTES(bits);
-    const signed char *q = x->q + (size_t)t0 * nb * MATRIX_BLOCK;
-    const float *scale = x->scale + (size_t)t0 * nb;
-    const int *minus = x->minus + (size_t)t0 * nb;
     vf acc[TOKENS][TILES][N_V] = { 0 };
 
     for (size_t b = 0; b < nb; b++) {
@@ -135,16 +165,7 @@ int_tiles(int bits, const unsigned char *w, int tiles, const struct tokens *x,
         }
         for (int i = 0; i < lines; i++)
             __builtin_prefetch(ahead + 64 * i, 0, 3);
-        for (int j = 0; j < t; j++) {
-            size_t at = (size_t)j * nb + b;
-            vi v[TILES][N_V];
-
-            sums(bits, block, tiles, q + at * MATRIX_BLOCK, minus[at], v);
-            for (int i = 0; i < tiles; i++)
-                for (int h = 0; h < N_V; h++)
-                    acc[j][i][h] += __builtin_convertvector(v[i][h], vf) *
-                                    (s[i][h] * scale[at]);
-        }
+        add_group(bits, block, tiles, s, x, (size_t)t0 * nb + b, t, acc);
         w += size;
         ahead += 64 * lines;
     }
