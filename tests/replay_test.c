@@ -141,6 +141,27 @@ let_end(struct tale *t)
         serve(t);
 }
 
+/* Three continuations at once, a knob turned meanwhile, the second taken. */
+static void
+choose_candidate(struct tale *t)
+{
+    struct turn_candidate c = { 0 };
+    struct err err = { 0 };
+
+    if (!turn_candidates(t->d->turn, t->d->now, &err))
+        fail_msg("%s", err.msg);
+    for (int i = 0; i < 3; i++) {
+        do {
+            turn_candidate(t->d->turn, i, &c);
+            serve(t);
+        } while (c.n_tok < 2 && turn_n_candidates(t->d->turn));
+        if (i == 0)
+            set_knobs(t, 5, 0, 50, STOP_AT_LENGTH);
+    }
+    assert_true(turn_take(t->d->turn, 1));
+    let_end(t);
+}
+
 /* Knobs turned in mid-run, the writer typing elsewhere, a retry, going back
  * and another way on, the writer taking over, runs that end by themselves. */
 static void
@@ -181,6 +202,8 @@ write_tale(struct tale *t)
     go_on(t);
     tab(d); /* one more length */
     let_write(t, 5);
+    set_knobs(t, 3, 0, 50, STOP_AT_LENGTH);
+    choose_candidate(t);
     turn_paste(d->turn, LONG, strlen(LONG), d->now);
     set_knobs(t, 0, 0, 40, STOP_AT_LENGTH); /* greedy: a loop */
     go_on(t);
@@ -239,7 +262,7 @@ a_story_is_written_again(void **state)
     finish(&t);
     r = open_replay(t.d->path);
     g = load(&t);
-    assert_true(replay_count(r) >= 9);
+    assert_true(replay_count(r) >= 12); /* 9 one by one, 3 at once */
     for (size_t i = 0; i < replay_count(r); i++) {
         struct replay_found f = check(r, i, g);
         struct replay_run x;
