@@ -21,6 +21,7 @@ struct fake_gen {
     int fd;
     uint32_t serial;      /* of the last request; 0: none */
     bool running;
+    uint32_t ended;       /* lanes whose END was said, a bit each */
     struct gen_request req; /* its spans are not kept */
     struct knobs knobs;
     uint32_t knobs_serial;
@@ -40,21 +41,33 @@ fake_push(struct fake_gen *f, struct gen_event ev)
 }
 
 static inline void
-fake_end(struct fake_gen *f, enum gen_why why)
+fake_lane_end(struct fake_gen *f, int lane, enum gen_why why)
 {
-    if (!f->running)
+    if (!f->running || f->ended & 1u << lane)
         return;
-    f->running = false;
+    f->ended |= 1u << lane;
+    f->running = f->ended + 1 != 1u << f->req.n_lanes;
     fake_push(f, (struct gen_event){ .type = GEN_END,
                                      .serial = f->serial,
+                                     .lane = lane,
                                      .u.end = { .why = why,
                                                 .seconds = 1 } });
 }
 
+/* All lanes end. */
 static inline void
-fake_token(struct fake_gen *f, const char *text)
+fake_end(struct fake_gen *f, enum gen_why why)
 {
-    struct gen_event ev = { .type = GEN_TOKEN, .serial = f->serial };
+    for (int i = 0; f->running && i < f->req.n_lanes; i++)
+        fake_lane_end(f, i, why);
+}
+
+static inline void
+fake_lane(struct fake_gen *f, int lane, const char *text)
+{
+    struct gen_event ev = { .type = GEN_TOKEN,
+                            .serial = f->serial,
+                            .lane = lane };
 
     ev.u.token.i = f->i++;
     ev.u.token.id = 100 + (int)f->i;
@@ -63,6 +76,12 @@ fake_token(struct fake_gen *f, const char *text)
     ev.u.token.text = xstrdup(text);
     ev.u.token.len = strlen(text);
     fake_push(f, ev);
+}
+
+static inline void
+fake_token(struct fake_gen *f, const char *text)
+{
+    fake_lane(f, 0, text);
 }
 
 static inline void
@@ -103,6 +122,7 @@ fake_submit_(struct gen *g, const struct gen_request *req)
     f->knobs = req->knobs;
     f->i = req->i0;
     f->running = true;
+    f->ended = 0;
     return ++f->serial;
 }
 

@@ -33,11 +33,35 @@ cmd_continue(struct ui *ui)
 }
 
 static void
+cmd_candidates(struct ui *ui)
+{
+    struct err err = { 0 };
+
+    if (!turn_candidates(ui->turn, ui->now, &err)) {
+        say_error(ui, &err);
+        return;
+    }
+    ui->cards.row = 0;
+    ui->cards.top = -1;
+    ui->focus = FOCUS_CANDIDATES;
+}
+
+static void
 cmd_stop(struct ui *ui)
 {
     if (!turn_stop(ui->turn))
         ui_say(ui, SAY_INFO, "%s",
                _("Nothing to stop; Ctrl-Q leaves, the story is kept"));
+}
+
+static void
+leave_candidates(struct ui *ui)
+{
+    turn_leave(ui->turn);
+    ui->focus = FOCUS_PAGE;
+    ui_say(ui, SAY_INFO, "%s",
+           _("All are kept: Ctrl-Y goes to one, Alt-Left and Alt-Right to the "
+             "others"));
 }
 
 /* The first Esc stops the model, from anywhere; else one step back. */
@@ -48,6 +72,8 @@ cmd_escape(struct ui *ui)
         return;
     if (ui->ask.ops)
         ask_close(ui);
+    else if (ui->focus == FOCUS_CANDIDATES)
+        leave_candidates(ui);
     else
         ui->focus = FOCUS_PAGE;
 }
@@ -347,6 +373,8 @@ cmd_kill_word(struct ui *ui)
 const struct command commands[] = {
     { "continue", N_("the model writes on from the caret"), N_("write on"),
       cmd_continue },
+    { "candidates", N_("several continuations at once; take one, all are kept"),
+      N_("candidates"), cmd_candidates },
     { "escape", N_("stop the model; else back to the page"), N_("stop"),
       cmd_escape },
     { "stop", N_("stop the model (never quits)"), NULL, cmd_stop },

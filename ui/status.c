@@ -17,7 +17,7 @@
 #include "ui/command.h"
 #include "ui/ui_state.h"
 
-#define SEGMENTS   8
+#define SEGMENTS   9
 #define GAUGE_COLS 10
 #define NUMBER_CAP 32
 
@@ -150,7 +150,11 @@ idle_text(const struct ui *ui, char *buf, size_t cap)
 {
     const struct turn_status *st = &ui->status;
 
-    if (st->model_failed)
+    int n = turn_n_candidates(ui->turn);
+
+    if (n > 0)
+        snprintf(buf, cap, _("%d to choose from"), n);
+    else if (st->model_failed)
         snprintf(buf, cap, "%s", _("no model (Tab says why)"));
     else if (!st->model_loaded)
         snprintf(buf, cap, _("loading the model %d %%"),
@@ -211,10 +215,11 @@ static void
 add_state(struct row *r, const struct ui *ui)
 {
     struct segment *s = add(r, "", 99, STYLE_STATUS);
-    const char *place = ui->focus == FOCUS_KNOBS    ? _("knobs")
-                        : ui->focus == FOCUS_HELP   ? _("Help")
-                        : ui->focus == FOCUS_MODELS ? _("Models")
-                                                    : "";
+    const char *place = ui->focus == FOCUS_KNOBS        ? _("knobs")
+                        : ui->focus == FOCUS_HELP       ? _("Help")
+                        : ui->focus == FOCUS_MODELS     ? _("Models")
+                        : ui->focus == FOCUS_CANDIDATES ? _("Candidates")
+                                                        : "";
     int n =
         snprintf(s->text, sizeof s->text, "%s%s", place, *place ? "  " : "");
 
@@ -270,6 +275,10 @@ add_counts(struct row *r, const struct ui *ui)
         s = add(r, "  ", 60, STYLE_STATUS);
         snprintf(s->text, sizeof s->text, _("version %zu/%zu"), st->sibling,
                  st->n_siblings);
+    }
+    if (st->n_next > 1) {
+        s = add(r, "  ", 55, STYLE_STATUS);
+        snprintf(s->text, sizeof s->text, _("%zu versions follow"), st->n_next);
     }
     if (st->window_size > 0) {
         s = add(r, " ╎ ", 70, STYLE_STATUS);
@@ -356,21 +365,30 @@ status_story_name(const struct ui *ui)
 
 /* --- hints --- */
 
-static const char *const page_hints[] = { "continue", "escape", "retry",
-                                          "undo",     "redo",   "knobs",
-                                          "find",     "open",   "quit" };
+static const char *const page_hints[] = { "continue", "candidates", "escape",
+                                          "retry",    "undo",       "redo",
+                                          "knobs",    "find",       "open",
+                                          "quit" };
 
-/* "Ctrl-R" as "^R", the rest as it is; then the hint; "" when unbound. */
+/* "Ctrl-R" as "^R", "Shift-Tab" as "S-Tab", the rest as it is; then the hint;
+ * "" when unbound. */
 static void
 hint_text(const char *command, char *buf, size_t cap)
 {
     const struct command *c = command_find(command);
     const char *key = keys_for(WHERE_PAGE, command);
     bool ctrl = strncmp(key, "Ctrl-", 5) == 0;
+    bool shift = strncmp(key, "Shift-", 6) == 0;
 
     buf[0] = '\0';
     if (c && c->hint && *key)
-        snprintf(buf, cap, "%s%s %s", ctrl ? "^" : "", ctrl ? key + 5 : key,
+        snprintf(buf, cap, "%s%s %s",
+                 ctrl    ? "^"
+                 : shift ? "S-"
+                         : "",
+                 key + (ctrl    ? 5
+                        : shift ? 6
+                                : 0),
                  _(c->hint));
 }
 
@@ -406,6 +424,8 @@ hints_draw(struct ui *ui, struct grid *g, int y)
         all = view_knobs.hints(ui);
     else if (ui->focus == FOCUS_HELP)
         all = view_help.hints(ui);
+    else if (ui->focus == FOCUS_CANDIDATES)
+        all = view_candidates.hints(ui);
     if (all) {
         grid_text(g, 1, y, g->cols, all, whole_hints(all, g->cols - 1),
                   STYLE_HINTS);

@@ -22,6 +22,7 @@ enum style {
     STYLE_MODEL,     /* the model's text */
     STYLE_IMPORT,
     STYLE_UNSEEN,    /* above the model's window: dim */
+    STYLE_GHOST,     /* candidates that are not chosen: dim */
     STYLE_ODD,       /* placeholders of what cannot be shown */
     STYLE_FOUND,     /* a match of find */
     STYLE_HINT,      /* dim help that is no text */

@@ -36,6 +36,7 @@ static const struct view_ops *const views[FOCUS_COUNT] = {
     [FOCUS_KNOBS] = &view_knobs,
     [FOCUS_HELP] = &view_help,
     [FOCUS_MODELS] = &view_models,
+    [FOCUS_CANDIDATES] = &view_candidates,
 };
 
 static int64_t
@@ -323,11 +324,23 @@ draw_too_small(struct ui *ui, struct grid *g, int *cx, int *cy)
     *cy = 0;
 }
 
+/* Candidates on show have the focus that nothing else asks for. */
+static void
+settle_focus(struct ui *ui)
+{
+    bool on_show = turn_n_candidates(ui->turn) > 0;
+
+    if (ui->focus == FOCUS_PAGE && on_show && !ui->ask.ops)
+        ui->focus = FOCUS_CANDIDATES;
+    else if (ui->focus == FOCUS_CANDIDATES && !on_show)
+        ui->focus = FOCUS_PAGE;
+}
+
 /* A drawer is shown while it has the focus and there is room. */
 static int
 drawer_rows(struct ui *ui, int free_rows)
 {
-    bool open = ui->focus == FOCUS_KNOBS || ui->focus == FOCUS_MODELS;
+    bool open = ui->focus != FOCUS_PAGE;
     int n = open ? views[ui->focus]->rows(ui) : 0;
 
     if (open && n == 0)
@@ -388,6 +401,7 @@ ui_draw(struct ui *ui, struct grid *g, int *cx, int *cy)
         grid_resize(g, ui->cols, ui->rows);
     grid_clear(g, STYLE_TEXT);
     *cx = *cy = 0;
+    settle_focus(ui);
     turn_get_status(ui->turn, &ui->status);
     say_run_end(ui);
     if (ui->cols < MIN_COLS || ui->rows < MIN_ROWS)
@@ -434,17 +448,18 @@ dispatch(struct ui *ui, const struct key *k)
 {
     const char *command;
 
+    settle_focus(ui);
     if (ui->ask.ops) {
         if (ask_key(ui, k))
             return;
         command = keys_lookup(WHERE_PROMPT, k);
-    } else if (ui->focus != FOCUS_PAGE) {
-        if (views[ui->focus]->key(ui, k))
-            return;
-        command = keys_lookup(WHERE_PANEL, k);
-    } else {
+    } else if (ui->focus != FOCUS_PAGE && views[ui->focus]->key(ui, k)) {
+        return;
+    } else if (ui->focus == FOCUS_PAGE) {
         page_key(ui, k);
         return;
+    } else {
+        command = keys_lookup(WHERE_PANEL, k);
     }
     if (command)
         command_run(ui, command);

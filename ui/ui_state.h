@@ -21,7 +21,14 @@
 #include "ui/term.h"
 #include "ui/view.h"
 
-enum focus { FOCUS_PAGE, FOCUS_KNOBS, FOCUS_HELP, FOCUS_MODELS, FOCUS_COUNT };
+enum focus {
+    FOCUS_PAGE,
+    FOCUS_KNOBS,
+    FOCUS_HELP,
+    FOCUS_MODELS,
+    FOCUS_CANDIDATES, /* as long as some are on show and no other has it */
+    FOCUS_COUNT
+};
 
 enum say_level { SAY_INFO, SAY_WARN };
 
@@ -64,6 +71,11 @@ struct ui {
     struct {
         int top, lines;
     } help;
+    struct {
+        int row; /* the chosen one */
+        int top; /* first line shown of a card; -1: the last ones are */
+        int end; /* the largest `top` that hides nothing at the end */
+    } cards;
 
     struct {
         struct model_rows list; /* as of the drawer's opening */

@@ -22,13 +22,14 @@ struct view_ops {
      * has the focus; leaves them alone otherwise. */
     void (*draw)(struct ui *ui, struct grid *g, int y, int rows, int *cx,
                  int *cy);
-    /* A key while it has the focus; true: taken. */
+    /* A key while it has the focus; true: taken. One that hands the focus back
+     * to the page and says false gives it this key. */
     bool (*key)(struct ui *ui, const struct key *k);
     /* Hints for the last row while it has the focus (translated). */
     const char *(*hints)(const struct ui *ui);
 };
 
 extern const struct view_ops view_story, view_knobs, view_help,
-    view_models;
+    view_models, view_candidates;
 
 #endif

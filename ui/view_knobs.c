@@ -40,6 +40,8 @@ list_items(int items[N_ITEMS])
         used[daily[i]] = true;
     }
     items[n++] = ROW_PRESET;
+    items[n++] = KNOB_CANDIDATES;
+    used[KNOB_CANDIDATES] = true;
     for (int i = 0; i < KNOB_COUNT; i++)
         if (!used[i])
             items[n++] = i;
