@@ -3,12 +3,13 @@
 
 #define OPENING "雨又落下来了，落在江心，落在伞上。他把铜钱翻过来，背面刻着一个"
 
+/* clang-format off */
 static const char *const texts[3] = {
     "“数”字。他这才想起，铜钱不是钱，是她走那年给他的船资，他一直没有舍得花。",
-    "“名”字，却只刻了一半。剩下的一半，大约在对岸，在另一个人的手心里，也是热的"
-    "。",
+    "“名”字，却只刻了一半。剩下的一半，大约在对岸，在另一个人的手心里，也是热的。",
     "小小的“三”。再摸，是“四”；再摸，已经是“三十”。它自己在数，一刻也没有停过。"
 };
+/* clang-format on */
 
 /* All lanes write their texts, a character each at a time. */
 static void

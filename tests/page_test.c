@@ -26,6 +26,7 @@
 #define OPENING     "老船工把篙横在膝上，听雨点敲着乌篷。"
 #define ENTER       "\r"
 #define ESC         "\033"
+#define BACKTAB     "\033[Z"
 #define TAB         "\t"
 #define UNDO        "\032"
 #define REDO        "\031"
@@ -285,10 +286,10 @@ end_token(void)
     return id;
 }
 
-/* A run that does not end by itself, for what happens in mid-run: no length,
- * no end of text, and too random to go round in circles. */
+/* The key asks for what does not end by itself, for what happens in mid-run:
+ * no length, no end of text, and too random to go round in circles. */
 static void
-start_endless(struct page *p)
+start_endless_with(struct page *p, const char *key)
 {
     char bias[32];
     const char *more[] = {
@@ -299,8 +300,15 @@ start_endless(struct page *p)
     snprintf(bias, sizeof bias, "--bias=id:%d=-inf", end_token());
     start_with(p, 80, 24, more);
     assert_true(pty_wait_text(p->pty, "F1 help"));
-    press(p, OPENING TAB);
+    press(p, OPENING);
+    press(p, key);
     sees(p, "writing ");
+}
+
+static void
+start_endless(struct page *p)
+{
+    start_endless_with(p, TAB);
 }
 
 static bool
@@ -581,6 +589,127 @@ killed_in_mid_sentence_it_loses_nothing(void **state)
     }
 }
 
+/* --- candidates --- */
+
+/* What card i (from 0) shows in this row of the screen; given. */
+static char *
+card_row(struct page *p, int i, int y)
+{
+    char *row = pty_row(p->pty, y), *from = row, *part, *end;
+
+    for (; i > 0 && from; i--) {
+        from = strstr(from, "╎");
+        from = from ? from + strlen("╎") : NULL;
+    }
+    assert_non_null(from);
+    end = strstr(from, "╎");
+    if (end)
+        *end = '\0';
+    part = without_blanks(from);
+    free(row);
+    return part;
+}
+
+/* What candidate i (from 0) brought after the head; given. */
+static char *
+version_after(struct disk *d, int i)
+{
+    struct story *s = storyfile_story(d->file);
+    uint64_t all[16];
+    struct node_info n = { .br = 99 };
+    char *text, *part;
+    size_t count = story_siblings(s, story_redo_target(s), all, 16, NULL);
+
+    for (size_t k = 0; k < count; k++)
+        if (story_node(s, all[k], &n) && n.br == (uint32_t)i)
+            break;
+    assert_int_equal(n.br, i);
+    text = text_dup(story_node_text(s, n.n), n.at, n.len);
+    part = without_blanks(text);
+    free(text);
+    return part;
+}
+
+static void
+three_are_written_and_one_is_taken(void **state)
+{
+    struct page *p = *state;
+    struct disk d;
+    char *want, *first;
+
+    start(p);
+    press(p, OPENING);
+    press(p, BACKTAB);
+    sees(p, "Candidates S-Tab");
+    sees(p, "3 to choose from");
+    sees(p, "3 versions follow");
+    assert_on_disk(p, OPENING);
+    d = disk_open(p);
+    want = version_after(&d, 1);
+    disk_close(&d);
+    first = card_row(p, 1, 14);
+    assert_true(strlen(first) > 0 && strstr(want, first));
+    press(p, "2");
+    sees(p, "F1 help");
+    pty_quiet(p->pty, 50);
+    assert_true(pty_shows(p->pty, "/3"));
+    d = disk_open(p);
+    assert_memory_equal(d.text, OPENING, strlen(OPENING));
+    free(first);
+    first = without_blanks(d.text + strlen(OPENING));
+    assert_string_equal(first, want);
+    disk_close(&d);
+    press(p, UNDO);
+    sees(p, "3 versions follow");
+    assert_on_disk(p, OPENING);
+    press(p, BACKTAB); /* others; the page is left while they write */
+    sees(p, "batch 1");
+    sees(p, "mean 0.");
+    press(p, QUIT);
+    assert_int_equal(pty_end(p->pty), 0);
+    assert_on_disk(p, OPENING);
+    start(p);
+    sees(p, "versions follow");
+    free(first);
+    free(want);
+}
+
+static void
+killed_while_three_are_written(void **state)
+{
+    struct page *p = *state;
+
+    for (int round = 0; round < 3; round++) {
+        struct disk d;
+
+        unlink(p->story);
+        start_endless_with(p, BACKTAB);
+        let_it_write(p, 2 + 5 * round);
+        kill(pty_pid(p->pty), SIGKILL);
+        assert_int_equal(pty_end(p->pty), 128 + SIGKILL);
+        assert_on_disk(p, OPENING);
+        d = disk_open(p);
+        for (int i = 0; i < 3; i++) {
+            char *kept = version_after(&d, i);
+
+            for (int y = 14; y < 22; y++) {
+                char *shown = card_row(p, i, y);
+
+                if (!strstr(kept, shown))
+                    fail_msg("card %d shows\n%s\nnot in the file:\n%s", i + 1,
+                             shown, kept);
+                free(shown);
+            }
+            free(kept);
+        }
+        disk_close(&d);
+        start(p);
+        sees(p, "3 versions follow");
+        press(p, QUIT);
+        assert_int_equal(pty_end(p->pty), 0);
+    }
+}
+
 static void
 a_dead_terminal_ends_it(void **state)
 {
@@ -712,6 +841,8 @@ main(void)
         PAGE(narrow_panels_cut_no_word),
         PAGE(sizes_change_while_it_writes),
         PAGE(killed_in_mid_sentence_it_loses_nothing),
+        PAGE(three_are_written_and_one_is_taken),
+        PAGE(killed_while_three_are_written),
         PAGE(a_dead_terminal_ends_it),
         PAGE(a_dead_terminal_ends_it_in_mid_run),
         PAGE(signals_save_and_restore),

@@ -191,12 +191,23 @@ on_op(void *ud, const struct story_op *op)
     snprintf(s->s, sizeof s->s, "%.*s", (int)op->len, op->s ? op->s : "");
 }
 
+/* What the generator said and nobody heard. */
+static void
+drop_events(struct desk *d)
+{
+    struct gen_event ev;
+
+    while (fake_next(&d->gen.gen, &ev))
+        gen_event_finish(&ev);
+}
+
 static void
 open_desk(struct desk *d, bool loaded)
 {
     struct storyfile_options opt = { .create = true };
     struct err err = { 0 };
 
+    drop_events(d);
     memset(&d->gen, 0, sizeof d->gen);
     d->gen.gen.ops = &fake_ops;
     d->n_seen = 0;
@@ -217,6 +228,7 @@ close_desk(struct desk *d)
 {
     turn_free(d->turn);
     storyfile_close(d->file);
+    drop_events(d);
 }
 
 static int

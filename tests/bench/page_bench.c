@@ -5,7 +5,7 @@
  * A story of N characters (a million unless told), once in paragraphs and
  * once as a single line, a puppet for a generator that writes three
  * characters between any two keys. For keys at the end, in the middle and at
- * the start: from the key to the finished cells, in milliseconds, median,
+ * the start, and for choosing among three candidates that stream: from the key to the finished cells, in milliseconds, median,
  * 99th percentile and worst. Also what opening takes, with the first layout,
  * and what one undo takes. The terminal's own share is not in it.
  */
@@ -94,7 +94,7 @@ one_key(struct bench *b, const struct key *k)
 
     if (b->gen->running)
         for (int i = 0; i < 3; i++)
-            fake_token(b->gen, "字");
+            fake_lane(b->gen, i % b->gen->req.n_lanes, "字");
     turn_poll(b->ui.turn, b->ui.now);
     b->ui.now += 20;
     t = now_ms();
@@ -137,6 +137,28 @@ keys_at(struct bench *b, const char *what, const char *go)
     press(b, "Esc");
     turn_poll(b->ui.turn, b->ui.now);
     report(b, what);
+}
+
+/* Goes from card to card while each gets a character between two keys; a new
+ * batch when they are as long as candidates get. */
+static void
+keys_among_cards(struct bench *b)
+{
+    struct key right;
+
+    key_parse("Right", &right);
+    press(b, "Ctrl-End");
+    for (int i = 0; i < b->n_keys; i++) {
+        if (i % 100 == 0) {
+            press(b, "Shift-Tab");
+            frame(b);
+        }
+        b->ms[i] = one_key(b, &right);
+    }
+    press(b, "Esc");
+    press(b, "Esc");
+    turn_poll(b->ui.turn, b->ui.now);
+    report(b, "among three candidates");
 }
 
 static void
@@ -203,6 +225,7 @@ run(size_t chars, int n_keys, bool lines)
     keys_at(&b, "at the end, the run's pen there too", "Ctrl-End");
     keys_at(&b, "a page above the pen", "PgUp");
     keys_at(&b, "at the start", "Ctrl-Home");
+    keys_among_cards(&b);
     time_undo(&b);
     ui_finish(&b.ui);
     grid_finish(&b.g);
