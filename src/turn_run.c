@@ -487,11 +487,12 @@ flush_all(struct turn *t)
 }
 
 /* Which run an event speaks of; NULL: of one that is over. What is told once
- * for all lanes of a request finds any of them. */
+ * for several lanes of a request finds any of them. */
 static struct run *
 run_of(struct turn *t, const struct gen_event *ev)
 {
-    bool all = ev->type == GEN_READING || ev->type == GEN_KNOBS;
+    bool all = ev->type == GEN_READING || ev->type == GEN_KNOBS ||
+               ev->type == GEN_FAILED;
     struct run *r = &t->run;
 
     if (r->phase == RUN_ACTIVE && r->serial == ev->serial &&
@@ -530,10 +531,7 @@ on_run_event(struct turn *t, struct run *r, const struct gen_event *ev,
             on_end(t, ev);
         break;
     case GEN_FAILED:
-        t->st.run_err = ev->u.err;
-        turn_run_flush(t, r);
-        if (!r->aside) /* a lane's END follows */
-            finish_run(t, GEN_WHY_ERROR, NULL, 0);
+        t->st.run_err = ev->u.err; /* an END, why error, follows */
         break;
     default: break;
     }

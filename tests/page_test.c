@@ -642,7 +642,6 @@ three_are_written_and_one_is_taken(void **state)
     press(p, BACKTAB);
     sees(p, "Candidates S-Tab");
     sees(p, "3 to choose from");
-    sees(p, "3 versions follow");
     assert_on_disk(p, OPENING);
     d = disk_open(p);
     want = version_after(&d, 1);

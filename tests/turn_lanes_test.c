@@ -191,6 +191,7 @@ static void
 one_that_writes_goes_on_when_taken(void **state)
 {
     struct desk *d = *state;
+    struct gen_event failed = { .type = GEN_FAILED };
     uint64_t other;
 
     begin_three(d);
@@ -205,7 +206,9 @@ one_that_writes_goes_on_when_taken(void **state)
     assert_text(d, "abczZ");
     assert_int_equal(turn_caret(d->turn), 5);
     assert_node(d, other, "abcx");
-    lane_end(d, 0, GEN_WHY_LENGTH); /* not the end of this one */
+    failed.serial = d->gen.serial;
+    say(&d->gen, failed);          /* of lane 0 */
+    lane_end(d, 0, GEN_WHY_ERROR); /* not the end of this one */
     assert_int_equal(status(d).state, TURN_WRITING);
     lane_end(d, 2, GEN_WHY_LENGTH);
     assert_int_equal(status(d).state, TURN_IDLE);

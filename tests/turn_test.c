@@ -514,7 +514,7 @@ a_failing_run_keeps_its_text(void **state)
     err_set(&failed.u.err, ERR_FAILED, "no distribution");
     say_token(&d->gen, d->gen.serial, "e");
     say(&d->gen, failed);
-    poll_at(d, 1);
+    end(d, GEN_WHY_ERROR);
     assert_text(d, "abcde");
     assert_int_equal(last(d, OP_END)->op.why, GEN_WHY_ERROR);
     assert_string_equal(status(d).run_err.msg, "no distribution");
