@@ -77,11 +77,20 @@ run_knobs(const struct turn *t, const struct run *r)
     return k;
 }
 
+/* The run at the pen; else any candidate that still writes. */
+static const struct run *
+writing(const struct turn *t)
+{
+    for (int i = 0; t->run.phase != RUN_ACTIVE && i < t->lanes.n; i++)
+        if (t->lanes.v[i].phase == RUN_ACTIVE)
+            return &t->lanes.v[i];
+    return &t->run;
+}
+
 void
 turn_run_knobs(struct turn *t, bool journal)
 {
-    bool lanes = turn_lanes_write(t);
-    const struct run *r = lanes ? &t->lanes.v[0] : &t->run;
+    const struct run *r = writing(t);
     struct knobs k = run_knobs(t, r);
     uint32_t serial = gen_knobs(t->g, r->serial, &k);
 

@@ -386,12 +386,12 @@ a_knob_reaches_all_of_them(void **state)
     struct knobs k = *turn_knobs(d->turn);
 
     begin_three(d);
+    lane_end(d, 1, GEN_WHY_EOS);
     k.temp = 0.5;
     k.length = 100;
     turn_set_knobs(d->turn, &k);
     assert_true(d->gen.sent.temp == 0.5);
     assert_int_equal(d->gen.sent.length, 100);
-    lane_end(d, 1, GEN_WHY_EOS);
     say_knobs(&d->gen, 1, 1);
     lane(d, 0, "X");
     poll_at(d, 10);
@@ -401,6 +401,15 @@ a_knob_reaches_all_of_them(void **state)
     assert_int_equal(last(d, OP_KNOB)->op.i, 1);
     assert_true(story_knobs(d->story)->temp == 0.5);
     assert_int_equal(lines_with(d, "\"temperature\":0.5"), 2);
+    lane_end(d, 0, GEN_WHY_EOS); /* one is left, and obeys */
+    k.temp = 0.25;
+    turn_set_knobs(d->turn, &k);
+    assert_true(d->gen.sent.temp == 0.25);
+    say_knobs(&d->gen, 2, 2);
+    lane(d, 2, "Z");
+    poll_at(d, 10);
+    assert_int_equal(count(d, OP_KNOB), 3);
+    assert_int_equal(last(d, OP_KNOB)->op.of, candidate(d, 2).node);
 }
 
 static void
