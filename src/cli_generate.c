@@ -1,9 +1,11 @@
 /* src/cli_generate.c  `-p`: a text goes in, its continuation comes out.
  *
- * One generator serves all samples one after the other, so that the prompt is
- * read once: sample k is run 1, sibling k of the same seed. Text streams to
- * stdout token by token; with --json each sample is one line at its end.
- * Ctrl-C ends the sample that runs and leaves what was written.
+ * Samples are lanes of one request, so that a pass of the network serves all
+ * of them: sample k is run 1, sibling k of the same seed, and the same text
+ * whatever the others are. They come out in their order: the first that is
+ * not whole yet streams to stdout token by token, what the later ones have
+ * written waits. With --json each sample is one line at its end. Ctrl-C ends
+ * the sample that is on its way out, and leaves what was written.
  */
 #include <errno.h>
 #include <jansson.h>
@@ -30,6 +32,7 @@ struct sample {
     float *lp, *q;
     size_t n, cap_ids, cap_lp, cap_q;
     enum gen_why why;
+    bool over;
 };
 
 struct job {
@@ -39,11 +42,16 @@ struct job {
     struct gen *gen;
     uint64_t seed;
     uint32_t serial;
-    struct sample out; /* of the sample that runs */
+    struct sample *out; /* [n_out] of the lanes that run */
+    uint32_t n_out, n_over;
+    uint32_t shown;    /* the lane that streams; those before it are out */
+    uint32_t n_opened; /* samples that began to come out */
+    uint32_t first;    /* sibling of the first lane */
     struct model_hashes hashes;
     bool hashed;
-    struct err err;   /* kind NONE: none */
-    int failed_write; /* errno, 0: all went out */
+    struct err err;     /* kind NONE: none */
+    struct err failure; /* of a lane that is not on its way out yet */
+    int failed_write;   /* errno, 0: all went out */
 };
 
 static volatile sig_atomic_t interrupted;
@@ -163,9 +171,8 @@ model_json(struct job *j)
 }
 
 static void
-print_json(struct job *j, uint32_t br)
+print_json(struct job *j, const struct sample *s, uint32_t br)
 {
-    const struct sample *s = &j->out;
     json_t *o = json_object(), *ids = json_array();
 
     for (size_t i = 0; i < s->n; i++)
@@ -197,6 +204,12 @@ put(struct job *j, const char *s, size_t len)
         j->failed_write = errno ? errno : EIO;
 }
 
+static uint32_t
+samples_of(const struct job *j)
+{
+    return j->o->samples ? (uint32_t)j->o->samples : 1;
+}
+
 static void
 print_opening(struct job *j, uint32_t br, uint32_t n)
 {
@@ -211,9 +224,8 @@ print_opening(struct job *j, uint32_t br, uint32_t n)
 
 /* Every sample ends with a line break of its own, so that it ends a line. */
 static void
-print_closing(struct job *j)
+print_closing(struct job *j, const struct sample *s)
 {
-    const struct sample *s = &j->out;
     char last = '\n';
 
     if (s->len)
@@ -226,12 +238,63 @@ print_closing(struct job *j)
         put(j, "\n", 1);
 }
 
+/* --- in order --- */
+
+static void
+open_sample(struct job *j)
+{
+    const struct sample *s = &j->out[j->shown];
+    uint32_t number = j->first + j->shown + 1;
+
+    if (j->o->json || j->n_opened == number) /* it is tried once more */
+        return;
+    j->n_opened = number;
+    print_opening(j, j->first + j->shown, samples_of(j));
+    put(j, s->text ? s->text : "", s->len);
+}
+
+static void
+close_sample(struct job *j)
+{
+    const struct sample *s = &j->out[j->shown];
+
+    if (j->o->json)
+        print_json(j, s, j->first + j->shown);
+    else
+        print_closing(j, s);
+}
+
+/* Nothing comes out any more. */
+static bool
+stopped(const struct job *j)
+{
+    return j->err.kind || j->failed_write;
+}
+
+/* The samples that are whole by now go out, and the next one begins to. One
+ * that was stopped is the last. */
+static void
+show_whole(struct job *j)
+{
+    while (!stopped(j) && j->shown < j->n_out && j->out[j->shown].over) {
+        if (j->out[j->shown].why == GEN_WHY_ERROR) {
+            j->err = j->failure;
+            return;
+        }
+        close_sample(j);
+        if (j->out[j->shown].why == GEN_WHY_USER)
+            j->shown = j->n_out;
+        else if (++j->shown < j->n_out)
+            open_sample(j);
+    }
+}
+
 /* --- events --- */
 
 static void
 on_token(struct job *j, const struct gen_event *ev)
 {
-    struct sample *s = &j->out;
+    struct sample *s = &j->out[ev->lane];
     size_t len = ev->u.token.len;
 
     if (s->n == s->cap_ids)
@@ -248,52 +311,50 @@ on_token(struct job *j, const struct gen_event *ev)
     if (len) {
         memcpy(s->text + s->len, ev->u.token.text, len);
         s->len += len;
-        if (!j->o->json)
+        if (!j->o->json && (uint32_t)ev->lane == j->shown)
             put(j, ev->u.token.text, len);
     }
 }
 
-/* Returns false when the sample is over. */
-static bool
+static void
 on_event(struct job *j, const struct gen_event *ev)
 {
     if (ev->type == GEN_HASHED) {
         j->hashes = ev->u.hashes;
         j->hashed = true;
     }
-    if (ev->type == GEN_FAILED && (!ev->serial || ev->serial == j->serial)) {
+    if (ev->type == GEN_FAILED && !ev->serial)
         j->err = ev->u.err;
-        j->out.why = GEN_WHY_ERROR;
-        return false;
-    }
     if (ev->serial != j->serial)
-        return true;
+        return;
+    if (ev->type == GEN_FAILED)
+        j->failure = ev->u.err;
     if (ev->type == GEN_TOKEN)
         on_token(j, ev);
     if (ev->type == GEN_END) {
-        j->out.why = ev->u.end.why;
-        return false;
+        j->out[ev->lane].why = ev->u.end.why;
+        j->out[ev->lane].over = true;
+        j->n_over++;
+        show_whole(j);
     }
-    return true;
 }
 
-/* Takes what has come; false when the sample is over. */
+/* Takes what has come; false when all lanes are over. */
 static bool
 drain(struct job *j)
 {
     struct gen_event ev;
-    bool more = true;
 
-    while (more && gen_next(j->gen, &ev)) {
-        more = on_event(j, &ev);
+    while (!j->err.kind && j->n_over < j->n_out && gen_next(j->gen, &ev)) {
+        on_event(j, &ev);
         gen_event_finish(&ev);
     }
-    return more;
+    return !j->err.kind && j->n_over < j->n_out;
 }
 
-/* Runs sample br to its end. */
+/* Runs siblings j->first .. j->first + n - 1 to their ends. */
 static void
-run_sample(struct job *j, uint32_t br)
+run_lanes(struct job *j, uint32_t n)
 {
     struct prompt_span span = { .text = j->prompt, .len = j->prompt_len };
     struct gen_request req = {
@@ -303,16 +364,21 @@ run_sample(struct job *j, uint32_t br)
         .knobs = j->o->config.knobs,
         .seed = j->seed,
         .run = 1,
-        .br = br,
+        .br = j->first,
         .length_left = j->o->config.knobs.length,
-        .n_lanes = 1,
+        .n_lanes = (int)n,
     };
     struct pollfd fd = { .fd = gen_fd(j->gen), .events = POLLIN };
     bool stopping = false;
 
-    j->out.n = j->out.len = 0;
-    j->out.why = GEN_WHY_NONE;
+    for (uint32_t i = 0; i < n; i++) {
+        j->out[i].n = j->out[i].len = 0;
+        j->out[i].over = false;
+    }
+    j->n_out = n;
+    j->n_over = j->shown = 0;
     j->serial = gen_submit(j->gen, &req);
+    open_sample(j);
     while (drain(j)) {
         if ((interrupted || j->failed_write) && !stopping) {
             gen_cancel(j->gen);
@@ -349,24 +415,36 @@ catch_interrupts(void)
     signal(SIGPIPE, SIG_DFL);
 }
 
+/* As many at once as may be, and as there is memory for. */
 static void
 run_samples(struct job *j)
 {
-    uint32_t n = j->o->samples ? (uint32_t)j->o->samples : 1;
+    uint32_t n = samples_of(j), most = GEN_LANES_MAX;
 
-    for (uint32_t br = 0; br < n; br++) {
-        if (!j->o->json)
-            print_opening(j, br, n);
-        run_sample(j, br);
-        if (j->err.kind)
-            break;
-        if (j->o->json)
-            print_json(j, br);
-        else
-            print_closing(j);
-        if (interrupted || j->failed_write)
-            break;
+    j->out = xcalloc(GEN_LANES_MAX, sizeof *j->out);
+    while (j->first < n && !stopped(j) && !interrupted) {
+        uint32_t lanes = n - j->first < most ? n - j->first : most;
+
+        run_lanes(j, lanes);
+        if (j->err.kind == ERR_MEMORY && lanes > 1 && j->out[0].n == 0) {
+            memset(&j->err, 0, sizeof j->err);
+            most = lanes / 2;
+        } else {
+            j->first += lanes;
+        }
     }
+}
+
+static void
+free_samples(struct job *j)
+{
+    for (uint32_t i = 0; j->out && i < GEN_LANES_MAX; i++) {
+        free(j->out[i].text);
+        free(j->out[i].ids);
+        free(j->out[i].lp);
+        free(j->out[i].q);
+    }
+    free(j->out);
 }
 
 int
@@ -390,10 +468,7 @@ cli_generate(const struct cli_options *o, const char *text, size_t len)
     run_samples(&j);
     gen_free(j.gen);
     free(model);
-    free(j.out.text);
-    free(j.out.ids);
-    free(j.out.lp);
-    free(j.out.q);
+    free_samples(&j);
     if (j.err.kind)
         return cli_fault(_("the model cannot write"), &j.err);
     if (o->config.knobs.seed_random && isatty(STDERR_FILENO))

@@ -496,6 +496,38 @@ samples_differ(void **state)
     done(&r);
 }
 
+/* More than run at once, of different lengths: they come out in their order,
+ * and the first ones are the same however many there are. */
+static void
+many_samples_come_in_order(void **state)
+{
+    struct result few = run("-p|渡口的灯灭了，|-n|3|-k|5|--seed|7|--json");
+    struct result r = run("-p|渡口的灯灭了，|-n|3|-k|67|--seed|7|--json");
+    struct result text = run("-p|渡口的灯灭了，|-n|3|-k|67|--seed|7");
+    char *line = r.out, *plain = text.out;
+
+    assert_status(&r, 0);
+    assert_status(&text, 0);
+    assert_memory_equal(r.out, few.out, few.n_out);
+    for (int i = 0; i < 67; i++) {
+        size_t len = strcspn(line, "\n");
+        json_t *o = parse(line, len);
+        const char *want = text_of(o, "text");
+
+        assert_int_equal(json_integer_value(json_object_get(o, "br")), i);
+        assert_int_equal(strncmp(plain, want, strlen(want)), 0);
+        plain += strlen(want);
+        plain += *plain == '\n';
+        line += len + 1;
+        json_decref(o);
+    }
+    assert_int_equal(*line, '\0');
+    assert_int_equal(*plain, '\0');
+    done(&few);
+    done(&r);
+    done(&text);
+}
+
 static void
 one_line_break_of_stdin_is_dropped(void **state)
 {
@@ -849,6 +881,7 @@ main(void)
         TEST(fast_runs_are_labelled),
         TEST(plain_and_json_agree),
         TEST(samples_differ),
+        TEST(many_samples_come_in_order),
         TEST(one_line_break_of_stdin_is_dropped),
         TEST(ill_formed_text_is_no_obstacle),
         TEST(an_empty_prompt_begins_a_text),
