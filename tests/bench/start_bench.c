@@ -6,9 +6,10 @@
  * again, and measures in milliseconds: from the start to the first finished
  * frame; from Tab after an opening of 20 characters to the frame that shows
  * the first token; from a key to its frame while the model writes, in a new
- * story and in one of a million characters without a line break; and the
- * most memory the process ever held. Median, 99th percentile and worst. The
- * terminal here is a program of the same machine, so its share is in it.
+ * story and in one of a million characters without a line break; from an
+ * arrow to its frame while three candidates are written; and the most memory
+ * the process ever held. Median, 99th percentile and worst. The terminal here
+ * is a program of the same machine, so its share is in it.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +31,7 @@ struct series {
 static struct series first_frame = { .what = "start to first frame" };
 static struct series first_token = { .what = "Tab to first token" };
 static struct series key_short = { .what = "key to frame, model writing" };
+static struct series key_cards = { .what = "the same, three candidates" };
 static struct series key_long = { .what = "the same, 10^6 characters" };
 static struct series opening = { .what = "start to text, 10^6 characters" };
 
@@ -146,6 +148,37 @@ keys_while_writing(struct pty *p, struct series *s)
     }
 }
 
+static bool
+mark_moved(struct pty *p, void *ud)
+{
+    int x = -1;
+
+    return pty_find(p, "❯", &x) >= 0 && x != *(int *)ud;
+}
+
+/* From card to card while all are written. */
+static void
+keys_among_cards(struct pty *p)
+{
+    pty_send(p, "\x1b"); /* ends the run */
+    pty_quiet(p, 100);
+    pty_send(p, "\x1b[Z");
+    pty_wait_text(p, "1  mean");
+    for (int i = 0; i < KEYS; i++) {
+        int x = -1;
+        double t;
+
+        pty_find(p, "❯", &x);
+        t = now_ms();
+        pty_send(p, "\x1b[C");
+        t = wait_for(p, t, mark_moved, &x);
+        if (t >= 0)
+            add(&key_cards, t);
+        usleep(15000);
+        pty_pump(p, 0);
+    }
+}
+
 static long
 one_start(const char *program, const char *dir, int round)
 {
@@ -175,6 +208,7 @@ one_start(const char *program, const char *dir, int round)
     pty_send(p, "\x1b[1;5H"); /* to the start of the story: the pen stays */
     pty_pump(p, 50);
     keys_while_writing(p, &key_short);
+    keys_among_cards(p);
     kb = peak_kb(p);
     pty_free(p);
     return kb;
@@ -252,6 +286,7 @@ main(int argc, char **argv)
     print(&first_frame);
     print(&first_token);
     print(&key_short);
+    print(&key_cards);
     print(&opening);
     print(&key_long);
     printf("%-32s %.1f MB, in the long story %.1f MB\n", "memory at most",
