@@ -38,9 +38,10 @@ struct told { /* of one lane */
     int knobs_at; /* tokens told before KNOBS, -1: not told */
 };
 
-/* That in the box, and one of 24 positions and 61 tokens. */
-static struct model *box, *tiny, *model;
-static struct writer *box_writer, *tiny_writer, *writer;
+/* That in the box, one of 24 positions and 61 tokens, and the same with a
+ * Jamo among its tokens. */
+static struct model *box, *tiny, *jamo, *model;
+static struct writer *box_writer, *tiny_writer, *jamo_writer, *writer;
 static struct {
     struct told lane[LANES];
     int n_knobs, n_reading, n_failed;
@@ -411,6 +412,29 @@ what_was_read_ahead_never_shows(void **state)
     free(text);
 }
 
+/* A syllable is kept back while it may grow; where the run ends it is text of
+ * the last token, however it ends. */
+static void
+the_last_syllable_is_text(void **state)
+{
+    struct prompt_span s = text_span(opening);
+    struct gen_request r = request(&s, 2);
+
+    r.knobs.temp = 0;
+    snprintf(r.knobs.bias, sizeof r.knobs.bias, "id:4=1000");
+    serve(&r);
+    assert_int_equal(got.lane[0].n, 2);
+    assert_string_equal(got.lane[0].text, "\xe1\x84\x80 \xe1\x84\x80");
+    assert_int_equal(got.lane[0].end_of[0], 0); /* it might have grown */
+    r.knobs.length = r.length_left = 5;
+    got.cancel_at = 2; /* in the third, when the second has gone out */
+    serve(&r);
+    got.cancel_at = 0;
+    assert_int_equal(got.lane[0].why, GEN_WHY_USER);
+    assert_int_equal(got.lane[0].n, 3);
+    assert_int_equal(got.lane[0].len, 11);
+}
+
 /* --- the outbox by itself --- */
 
 static char log_of[256];
@@ -480,10 +504,10 @@ events_stay_in_order(void **state)
 
 /* Weights of the test data, and a vocabulary of single characters. */
 static struct model *
-open_tiny(const char *data, struct err *err)
+open_tiny(const char *data, const char *first, struct err *err)
 {
     static const char chars[] = "那天晚上渡口的老人没有回家他坐在河边，。！"
-                                "一二三四五六七八九十明别春夏秋冬东西南北"
+                                "一二三四五六七八九十别春夏秋冬东西南北"
                                 "山水火木金土日月星云雨";
     struct model_options opt = { 0 };
     char dir[] = "/tmp/jielong-lanes-XXXXXX", vocab[64], path[4096];
@@ -494,7 +518,7 @@ open_tiny(const char *data, struct err *err)
         return NULL;
     snprintf(vocab, sizeof vocab, "%s/vocab.txt", dir);
     f = fopen(vocab, "w");
-    fprintf(f, "[PAD]\n[UNK]\n[CLS]\n[SEP]\n");
+    fprintf(f, "[PAD]\n[UNK]\n[CLS]\n[SEP]\n%s\n", first);
     for (const char *c = chars; *c; c += 3)
         fprintf(f, "%.3s\n", c);
     fclose(f);
@@ -515,6 +539,14 @@ with_tiny(void **state)
 }
 
 static int
+with_jamo(void **state)
+{
+    model = jamo;
+    writer = jamo_writer;
+    return 0;
+}
+
+static int
 with_box(void **state)
 {
     model = box;
@@ -523,6 +555,7 @@ with_box(void **state)
 }
 
 #define TINY(name) cmocka_unit_test_setup(name, with_tiny)
+#define JAMO(name) cmocka_unit_test_setup(name, with_jamo)
 #define BOX(name)  cmocka_unit_test_setup(name, with_box)
 
 int
@@ -538,6 +571,7 @@ main(void)
         TINY(a_run_is_taken_up_anywhere),
         TINY(lanes_leave_their_windows),
         TINY(what_was_read_ahead_never_shows),
+        JAMO(the_last_syllable_is_text),
         cmocka_unit_test(events_stay_in_order),
     };
     const char *data = getenv("JIELONG_TEST_DATA");
@@ -548,17 +582,21 @@ main(void)
     data = data ? data : "tests/data";
     snprintf(path, sizeof path, "%s/../../models/jielong-zh", data);
     box = model_open(path, NULL, &err);
-    tiny = open_tiny(data, &err);
+    tiny = open_tiny(data, "明", &err);
+    jamo = open_tiny(data, "\xe1\x84\x80", &err); /* U+1100 */
     box_writer = box ? writer_new(box, 2, &host, &err) : NULL;
     tiny_writer = tiny ? writer_new(tiny, 2, &host, &err) : NULL;
-    if (!box_writer || !tiny_writer) {
+    jamo_writer = jamo ? writer_new(jamo, 2, &host, &err) : NULL;
+    if (!box_writer || !tiny_writer || !jamo_writer) {
         fprintf(stderr, "# %s\n", err.msg);
         return 1;
     }
     rc = cmocka_run_group_tests_name("lanes", tests, NULL, NULL);
     writer_free(box_writer);
     writer_free(tiny_writer);
+    writer_free(jamo_writer);
     model_close(box);
     model_close(tiny);
+    model_close(jamo);
     return rc;
 }

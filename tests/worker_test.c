@@ -251,6 +251,52 @@ requests_before_the_model_is_there(void **state)
     gen_free(g); /* while it loads */
 }
 
+/* Every lane of every request gets its END, whether it ran or not. */
+static void
+each_lane_ends_once(void **state)
+{
+    struct gen *g = gen_local(box, NULL, 2);
+    struct gen_request r = request(3), endless = request(100000);
+    uint32_t ends[8][5] = { 0 }, n = 0, serial[6];
+
+    r.n_lanes = endless.n_lanes = 5;
+    for (int i = 0; i < 5; i++) /* the model is not there yet */
+        serial[i] = gen_submit(g, i == 4 ? &endless : &r);
+    for (;;) {
+        struct gen_event ev = next_of(g, GEN_TOKEN); /* of the fifth */
+        bool last = ev.lane == 4;
+
+        assert_int_equal(ev.serial, serial[4]);
+        gen_event_finish(&ev);
+        if (last)
+            break;
+    }
+    serial[5] = gen_submit(g, &r);
+    while (n < 10) {
+        struct gen_event ev = next_of(g, GEN_END);
+
+        assert_in_range(ev.lane, 0, 4);
+        assert_int_equal(ev.u.end.why, ev.serial == serial[5] ? GEN_WHY_LENGTH
+                                                              : GEN_WHY_USER);
+        assert_int_equal(ends[ev.serial][ev.lane]++, 0);
+        n++;
+    }
+    for (int lane = 0; lane < 5; lane++)
+        assert_int_equal(
+            ends[serial[4]][lane] + ends[serial[5]][lane], 2);
+    gen_free(g);
+    g = gen_local("/nonexistent/model", NULL, 1);
+    serial[0] = gen_submit(g, &r);
+    for (int lane = 0; lane < 5; lane++) {
+        struct gen_event ev = next_of(g, GEN_END);
+
+        assert_int_equal(ev.serial, serial[0]);
+        assert_int_equal(ev.lane, lane);
+        assert_int_equal(ev.u.end.why, GEN_WHY_ERROR);
+    }
+    gen_free(g);
+}
+
 static void
 knobs_reach_a_running_request(void **state)
 {
@@ -373,6 +419,7 @@ main(void)
         cmocka_unit_test(cancel_ends_the_run),
         cmocka_unit_test(a_request_replaces_the_one_before),
         cmocka_unit_test(requests_before_the_model_is_there),
+        cmocka_unit_test(each_lane_ends_once),
         cmocka_unit_test(knobs_reach_a_running_request),
         cmocka_unit_test(a_slow_reader_loses_nothing),
         cmocka_unit_test(a_full_ring_does_not_hold_up_the_end),
