@@ -44,7 +44,7 @@ struct ops {
     float *scale;   /* [T][n_blocks] */
     int *minus;     /* [T][n_blocks] */
     size_t n_q;     /* blocks in them */
-    /* Or as bf16, where a matrix unit may take them. */
+    /* Or as bf16, where the processor multiplies that. */
     unsigned short *bf16; /* [T][n_blocks * 32]; else NULL */
 };
 
@@ -82,7 +82,7 @@ use_blas(const struct ops *o)
     return o->lim.fast && o->k->slow_products;
 }
 
-/* A matrix unit takes bf16, but has an order of its own. */
+/* What multiplies bf16 has an order of its own. */
 static bool
 use_unit(const struct ops *o)
 {
@@ -412,7 +412,7 @@ linear_float(struct linear_job *j)
             work_of(j), float_chunk, j);
 }
 
-/* --- int8 and int4; with a matrix unit bf16, too --- */
+/* --- int8 and int4; in fast mode bf16, too --- */
 
 static void
 quantize_token(void *ud, int t, int thread)

@@ -1,5 +1,5 @@
 /* engine/kernels/avx512.c  x86-64 with AVX-512: vectors of sixteen. Those
- * with VNNI or AMX differ in the integer weights only (AMX in fast bf16, too). */
+ * with VNNI, BF16 or AMX differ in the integer weights and fast bf16 only. */
 #include "engine/kernels/attend_kernels.h"
 #include "engine/kernels/kernels.h"
 #include "engine/kernels/tiled.h"
@@ -12,4 +12,5 @@
 
 TABLE(kernels_avx512, "avx512", &tiled_avx2, &attend_avx512);
 TABLE(kernels_avx512vnni, "avx512vnni", &tiled_avx512vnni, &attend_avx512);
+TABLE(kernels_avx512bf16, "avx512bf16", &tiled_avx512bf16, &attend_avx512);
 TABLE(kernels_amx, "amx", &tiled_amx, &attend_avx512);

@@ -56,6 +56,12 @@ can_avx512vnni(void)
     return can_avx512() && __builtin_cpu_supports("avx512vnni");
 }
 
+static bool
+can_avx512bf16(void)
+{
+    return can_avx512vnni() && __builtin_cpu_supports("avx512bf16");
+}
+
 /* Linux, asm/prctl.h: tile registers have to be asked for, once for all
  * threads of a process (Documentation/arch/x86/xstate.rst). */
 #    define ARCH_REQ_XCOMP_PERM 0x1023
@@ -106,12 +112,16 @@ static const struct {
 } levels[] = {
 /* the best first */
 #ifdef JIELONG_X86
-    { &kernels_amx, can_amx },         { &kernels_avx512vnni, can_avx512vnni },
-    { &kernels_avx512, can_avx512 },   { &kernels_avxvnni, can_avxvnni },
+    { &kernels_amx, can_amx },
+    { &kernels_avx512bf16, can_avx512bf16 },
+    { &kernels_avx512vnni, can_avx512vnni },
+    { &kernels_avx512, can_avx512 },
+    { &kernels_avxvnni, can_avxvnni },
     { &kernels_avx2, can_avx2 },
 #endif
 #ifdef JIELONG_ARM
-    { &kernels_neondot, can_neondot }, { &kernels_neon, can_always },
+    { &kernels_neondot, can_neondot },
+    { &kernels_neon, can_always },
 #endif
     { &kernels_generic, can_always },
 };

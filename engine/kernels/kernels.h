@@ -21,7 +21,8 @@ struct tiled_kernels;
 #define PRODUCT_RUN 256 /* inputs whose products are one chain (see below) */
 
 struct kernels {
-    /* "generic"; "avx2", "avxvnni", "avx512", "avx512vnni", "amx"; "neon",
+    /* "generic"; "avx2", "avxvnni", "avx512", "avx512vnni", "avx512bf16",
+     * "amx"; "neon",
      * "neondot" */
     const char *name;
     const struct tiled_kernels *tiled;   /* int8, int4: tiled.h */
@@ -61,7 +62,7 @@ struct kernels {
 extern const struct kernels kernels_generic;
 #ifdef JIELONG_X86
 extern const struct kernels kernels_avx2, kernels_avxvnni, kernels_avx512,
-    kernels_avx512vnni, kernels_amx;
+    kernels_avx512vnni, kernels_avx512bf16, kernels_amx;
 #endif
 #ifdef JIELONG_ARM
 extern const struct kernels kernels_neon, kernels_neondot;

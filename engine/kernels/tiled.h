@@ -36,8 +36,8 @@ struct tiled_kernels {
     void (*quantize)(const float *x, int K, signed char *q, float *scale,
                      int *minus);
     /* One token as bf16, the last block filled up with zeros. NULL on levels
-     * without a matrix unit. rows[WT_BF16] goes with it: sums in the unit's
-     * own order, for UNIT_TOKENS tokens or more. */
+     * without instructions for bf16. rows[WT_BF16] goes with it: sums in an
+     * order of their own, for UNIT_TOKENS tokens or more. */
     void (*round_to_bf16)(const float *x, int K, unsigned short *out);
     /* y[t][i] for the 16 n_tiles rows from the tile at w on and the tokens
      * t0 .. t0+T-1; y's first row belongs to t0. */
@@ -49,7 +49,7 @@ struct tiled_kernels {
 extern const struct tiled_kernels tiled_generic;
 #ifdef JIELONG_X86
 extern const struct tiled_kernels tiled_avx2, tiled_avxvnni, tiled_avx512vnni,
-    tiled_amx;
+    tiled_avx512bf16, tiled_amx;
 #endif
 #ifdef JIELONG_ARM
 extern const struct tiled_kernels tiled_neon, tiled_neondot;
