@@ -73,6 +73,21 @@ struct job {
     int n_chunks; /* of a head */
 };
 
+/* Asks for what a row will read two pages further on: a head's part of a page
+ * is too short a run for the processor to see it coming. */
+static void
+fetch(const struct job *j, const struct attend_row *row, int h, int page,
+      bool values)
+{
+    const struct kv_shape *shape = j->p->shape;
+    size_t k = (size_t)KV_PAGE * (size_t)shape->d * (shape->half ? 2 : 4);
+    const char *p = kv_head(row->kv, page, j->p->layer, h);
+    const char *end = values ? p + kv_head_bytes(shape) : p + k;
+
+    for (p += values ? k : 0; p < end; p += 64)
+        __builtin_prefetch(p, 0, 2);
+}
+
 /* Up to ATTEND_ROWS queries of one head on their way. */
 struct group {
     int n;
@@ -182,14 +197,20 @@ attend_group(const struct job *j, int h, int q0, int n, float *memory)
         if (up_to(g.sees[r], KV_PAGE) / KV_PAGE > pages)
             pages = up_to(g.sees[r], KV_PAGE) / KV_PAGE;
     }
-    for (int page = 0; page < pages; page++)
+    for (int page = 0; page < pages; page++) {
+        if (n == 1)
+            fetch(j, g.row[0], h, (page + 2) % pages, page + 2 >= pages);
         page_scores(j, &g, h, page);
+    }
     float total[ATTEND_ROWS];
     for (int r = 0; r < n; r++)
         total[r] =
             a->k->softmax(g.s + (ptrdiff_t)r * a->lds, g.sees[r], p->scale);
-    for (int page = 0; page < pages; page++)
+    for (int page = 0; page < pages; page++) {
+        if (n == 1 && page + 2 < pages)
+            fetch(j, g.row[0], h, page + 2, true);
         page_mix(j, &g, h, page);
+    }
     for (int r = 0; r < n; r++) {
         const float *sum = g.sum + (ptrdiff_t)r * a->ldo;
         float *out = j->out + (size_t)(q0 + r) * j->D + (size_t)h * d;
