@@ -193,7 +193,8 @@ class Bench:
     def first_round(self, shape, typ):
         path, n = self.path(shape, typ), str(self.a.threads)
         who = [("jielong", [self.a.jielong, "-m", path, "--type", typ, "-p",
-                            "abc", "-n", "1", "-t", "0"])]
+                            "abc", "-n", "1", "-t", "0", "--stop-at",
+                            "length"])]
         if self.a.completion:
             who.append(("llama.cpp", [self.a.completion, "-m", path, "-p",
                                       "abc", "-n", "1", "--temp", "0",
