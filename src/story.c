@@ -135,6 +135,9 @@ check_range(const struct story_op *op, const struct text *t, struct err *err)
     size_t len = text_len(t);
     if (op->at > len || op->del > len - op->at)
         return misfit(err, op, _("a change outside of the text"));
+    if (splits_character(t, op->at) ||
+        (op->del && splits_character(t, op->at + op->del)))
+        return misfit(err, op, _("a change in the middle of a character"));
     return true;
 }
 
@@ -144,13 +147,7 @@ check_edit(struct story *s, const struct story_op *op, struct err *err)
     struct snode *p = snode_find(s, op->p);
     if (!p)
         return misfit(err, op, _("no such version of the text"));
-    const struct text *t = snode_text(s, p);
-    if (!check_range(op, t, err))
-        return false;
-    if (splits_character(t, op->at) ||
-        (op->del && splits_character(t, op->at + op->del)))
-        return misfit(err, op, _("a change in the middle of a character"));
-    return true;
+    return check_range(op, snode_text(s, p), err);
 }
 
 /* The open step of this number; NULL: it is closed, or there is none. */

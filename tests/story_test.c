@@ -250,6 +250,10 @@ refusals(void **state)
     assert_true(refused(s, (struct story_op){ .type = OP_ADD, .of = 0 }));
     assert_true(
         refused(s, (struct story_op){ .type = OP_ADD, .of = a, .at = 9 }));
+    assert_true(refused(s, (struct story_op){ .type = OP_ADD, .of = a, .at = 1,
+                                              .s = "x", .len = 1 }));
+    assert_true(
+        refused(s, (struct story_op){ .type = OP_ADD, .of = a, .del = 2 }));
     assert_true(
         refused(s, (struct story_op){
                        .type = OP_TOK, .of = a, .tok = &t, .n_tok = 1 }));
