@@ -1,7 +1,7 @@
 /* src/cli.c  The command line: two tables and a reader for them.
  *
  * Options are the rows below and the rows of the knobs; commands are rows
- * too. A command is known by standing first. Everything that is wrong is told
+ * too. A command is the first word beside the options. Everything that is wrong is told
  * in one sentence that names the word at fault and, where one is near, the
  * word that was meant.
  */
@@ -456,12 +456,23 @@ replace(char **place, const char *value)
     *place = xstrdup(value);
 }
 
+static bool
+is_language(const char *word)
+{
+    static const char *const langs[] = { "zh", "en", "zh_CN" };
+
+    for (size_t i = 0; i < sizeof langs / sizeof *langs; i++)
+        if (!strcmp(word, langs[i]))
+            return true;
+    cli_say(_("%s is one of %s, not \"%s\""), "--lang", "zh, en", word);
+    return false;
+}
+
 /* Options that the config knows too go into it, checked in the same words. */
 static bool
 merge_into_config(struct cli_options *o)
 {
     static const char *const colors[] = { "auto", "16", "256", "true", "off" };
-    static const char *const langs[] = { "zh", "en", "zh_CN" };
     struct config *c = &o->config;
     bool known = !o->color;
 
@@ -472,13 +483,8 @@ merge_into_config(struct cli_options *o)
                 "auto, 16, 256, true, off", o->color);
         return false;
     }
-    known = !o->lang;
-    for (size_t i = 0; !known && i < sizeof langs / sizeof *langs; i++)
-        known = !strcmp(o->lang, langs[i]);
-    if (!known) {
-        cli_say(_("%s is one of %s, not \"%s\""), "--lang", "zh, en", o->lang);
+    if (o->lang && !is_language(o->lang))
         return false;
-    }
     if (o->ambiwidth && !config_parse_ambiwidth(o->ambiwidth, &c->ambiwidth)) {
         cli_say(_("%s is one of %s, not \"%s\""), "--ambiwidth", "auto, 1, 2",
                 o->ambiwidth);
@@ -603,27 +609,136 @@ fill_page(struct cli_options *o, struct page_request *page)
     return EXIT_OK;
 }
 
-/* Leaves out --lang, which every command understands. */
-static int
-run_command(const struct command_row *row, int argc, char **argv)
-{
-    char **rest = xcalloc((size_t)argc + 1, sizeof *rest);
-    int n = 0, status;
+/* --- commands --- */
 
-    for (int i = 0; i < argc; i++) {
-        if (!strcmp(argv[i], "--lang") && i + 1 < argc)
-            i++;
-        else if (strncmp(argv[i], "--lang=", 7))
-            rest[n++] = argv[i];
-    }
-    if (n > 1 && (!strcmp(rest[1], "--help") || !strcmp(rest[1], "-h"))) {
-        printf("jielong %s %s\n  %s\n", row->name, _(row->usage), _(row->help));
-        status = EXIT_OK;
+struct words { /* copies */
+    char **v; /* [n + 1], the last one NULL */
+    int n;
+    size_t cap;
+};
+
+static void
+add_word(struct words *w, const char *s, size_t len)
+{
+    if ((size_t)w->n + 1 >= w->cap)
+        w->v = mem_grow(w->v, &w->cap, (size_t)w->n + 2, sizeof *w->v);
+    w->v[w->n++] = xstrndup(s, len);
+    w->v[w->n] = NULL;
+}
+
+/* --name=value as two words, so that every command understands it. */
+static void
+add_argument(struct words *w, const char *arg)
+{
+    const char *equals = strncmp(arg, "--", 2) ? NULL : strchr(arg, '=');
+
+    add_word(w, arg, equals ? (size_t)(equals - arg) : strlen(arg));
+    if (equals)
+        add_word(w, equals + 1, strlen(equals + 1));
+}
+
+static void
+free_words(struct words *w)
+{
+    for (int i = 0; i < w->n; i++)
+        free(w->v[i]);
+    free(w->v);
+}
+
+/* Does this word, one with a dash, take the next one as its value? false in
+ * *known: no option at all, or one that asks for something by itself. */
+static bool
+takes_next(const char *arg, bool *known)
+{
+    struct found f = { 0 };
+    const char *c = arg + 1;
+    bool joined = false;
+
+    if (arg[1] == '-') {
+        size_t n = strcspn(arg + 2, "=");
+        char *name = xstrndup(arg + 2, n);
+
+        f = find_long(name);
+        joined = arg[2 + n] == '=';
+        free(name);
     } else {
-        status = row->run(n, rest);
+        do
+            f = find_letter(*c);
+        while (f.option && f.option->kind == OPTION_FLAG && *++c);
+        joined = *c && c[1];
     }
-    free(rest);
-    return status;
+    *known = (f.option || f.knob) &&
+             !(f.option && (f.option->offset == AT(version) ||
+                            f.option->offset == AT(paths)));
+    return *known && !joined && !(f.option && f.option->kind == OPTION_FLAG);
+}
+
+/* The command is the first word that is no option and no option's value; what
+ * stands before it counts as standing behind it. NULL: none is named. */
+static const struct command_row *
+find_command(int argc, char **argv, struct words *w)
+{
+    bool known;
+    int at = 1;
+
+    for (; at < argc && argv[at][0] == '-' && argv[at][1]; at++) {
+        at += takes_next(argv[at], &known);
+        if (!known)
+            return NULL;
+    }
+    for (size_t i = 0; at < argc && i < cli_n_commands; i++) {
+        const struct command_row *row = &cli_command_rows[i];
+
+        if (strcmp(argv[at], row->name) != 0)
+            continue;
+        add_word(w, row->name, strlen(row->name));
+        for (int k = 1; k < argc; k++)
+            if (k != at)
+                add_argument(w, argv[k]);
+        return row;
+    }
+    return NULL;
+}
+
+/* Takes --lang, which every command understands, out of the words. */
+static bool
+take_language(struct words *w)
+{
+    for (int i = 1; i + 1 < w->n; i++) {
+        if (strcmp(w->v[i], "--lang") != 0)
+            continue;
+        if (!is_language(w->v[i + 1]))
+            return false;
+        free(w->v[i]);
+        free(w->v[i + 1]);
+        w->n -= 2;
+        memmove(w->v + i, w->v + i + 2,
+                (size_t)(w->n - i + 1) * sizeof *w->v);
+        i--;
+    }
+    return true;
+}
+
+static int
+run_command(const struct command_row *row, struct words *w)
+{
+    if (!take_language(w))
+        return EXIT_USAGE;
+    for (int i = 1; i < w->n; i++)
+        if (!strcmp(w->v[i], "--help") || !strcmp(w->v[i], "-h")) {
+            printf("jielong %s %s\n  %s\n", row->name, _(row->usage),
+                   _(row->help));
+            return EXIT_OK;
+        }
+    return row->run(w->n, w->v);
+}
+
+int
+cli_no_option(const char *command, const char *option)
+{
+    cli_say(_("%s has no option %s; see jielong %s --help"), command, option,
+            command);
+    return EXIT_USAGE;
 }
 
 /* The exit status, or -1 when the page is to be opened. */
@@ -673,6 +788,8 @@ cli_main(int argc, char **argv, struct page_request *page, int *status)
 {
     static struct cli_options o; /* the page borrows from it to the end */
     const char *lang = early_language(argc, argv);
+    const struct command_row *command;
+    struct words words = { 0 };
 
     memset(page, 0, sizeof *page);
     if (!i18n_init(lang)) {
@@ -680,12 +797,12 @@ cli_main(int argc, char **argv, struct page_request *page, int *status)
         *status = EXIT_MODEL;
         return false;
     }
-    for (size_t i = 0; argc > 1 && i < cli_n_commands; i++)
-        if (!strcmp(argv[1], cli_command_rows[i].name)) {
-            *status = run_command(&cli_command_rows[i], argc - 1, argv + 1);
-            *status = flush_output(*status);
-            return false;
-        }
+    command = find_command(argc, argv, &words);
+    if (command) {
+        *status = flush_output(run_command(command, &words));
+        free_words(&words);
+        return false;
+    }
     read_config(&o.config, lang);
     *status = EXIT_USAGE;
     if (read_arguments(&o, argc, argv))

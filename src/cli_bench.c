@@ -131,8 +131,7 @@ read_arguments(struct bench *b, int argc, char **argv)
         } else if (take_option(b, argc, argv, &i)) {
             continue;
         } else if (argv[i][0] == '-') {
-            cli_say(_("unknown option \"%s\"; jielong --help lists them"),
-                    argv[i]);
+            cli_no_option(argv[0], argv[i]);
             return false;
         } else if (!b->model) {
             b->model = argv[i];

@@ -217,8 +217,7 @@ cli_check(int argc, char **argv)
         } else if (strncmp(argv[i], "--type=", 7) == 0) {
             type = argv[i] + 7;
         } else if (argv[i][0] == '-' && argv[i][1]) {
-            cli_say(_("unknown option \"%s\"; jielong --help lists them"),
-                    argv[i]);
+            cli_no_option(argv[0], argv[i]);
             return EXIT_USAGE;
         } else if (!model) {
             model = argv[i];

@@ -79,8 +79,7 @@ read_arguments(struct convert *c, int argc, char **argv)
         } else if (strcmp(argv[i], "--force") == 0) {
             c->opt.force = true;
         } else if (argv[i][0] == '-') {
-            cli_say(_("unknown option \"%s\"; jielong --help lists them"),
-                    argv[i]);
+            cli_no_option(argv[0], argv[i]);
             return false;
         } else if (!c->model && !c->shape) {
             c->model = argv[i];

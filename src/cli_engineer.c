@@ -72,8 +72,7 @@ read_options(const struct option *options, size_t n, int argc, char **argv)
             if (take_option(&options[k], argc, argv, &i, &status))
                 break;
         if (k == n) {
-            cli_say(_("unknown option \"%s\"; jielong --help lists them"),
-                    argv[i]);
+            cli_no_option(argv[0], argv[i]);
             return EXIT_USAGE;
         }
     }

@@ -29,6 +29,8 @@ void cli_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Tells a fault: a translated sentence, then what the engine said. Returns
  * the exit status of its kind. */
 int cli_fault(const char *sentence, const struct err *err);
+/* An option that this command lacks; returns EXIT_USAGE. */
+int cli_no_option(const char *command, const char *option);
 /* The model's path that -m, the config or the shipped models name; given
  * (free). NULL after saying that there is none. */
 char *cli_model_path(const struct cli_options *o);

@@ -67,7 +67,7 @@ read_options(struct asked *o, int argc, char **argv)
         } else if (!strcmp(arg, "--json")) {
             o->json = true;
         } else if (arg[0] == '-' && arg[1]) {
-            cli_say(_("unknown option \"%s\"; jielong --help lists them"), arg);
+            cli_no_option(argv[0], arg);
             return false;
         } else if (o->story) {
             cli_say(_("one story at a time: \"%s\" and \"%s\" were named"),

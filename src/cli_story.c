@@ -79,7 +79,7 @@ read_export(struct export_options *o, int argc, char **argv)
             cli_say(_("%s needs a value"), argv[i]);
             return false;
         } else if (dash) {
-            cli_say(_("export has no option %s; only -o NAME"), argv[i]);
+            cli_no_option(argv[0], argv[i]);
             return false;
         } else if (o->story) {
             cli_say(_("one story at a time: \"%s\" and \"%s\" were named"),

@@ -119,7 +119,7 @@ read_words(struct job *j, int argc, char **argv)
             }
             j->as = argv[++i];
         } else if (a[0] == '-') {
-            cli_say(_("unknown option \"%s\"; jielong --help lists them"), a);
+            cli_no_option(argv[0], a);
             return EXIT_USAGE;
         } else if (j->name) {
             cli_say(_("one model at a time: \"%s\" and \"%s\" were named"),

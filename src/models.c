@@ -327,8 +327,7 @@ cli_models(int argc, char **argv)
 
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--json") != 0) {
-            cli_say(_("unknown option \"%s\"; jielong --help lists them"),
-                    argv[i]);
+            cli_no_option(argv[0], argv[i]);
             free(path);
             return EXIT_USAGE;
         }

@@ -234,6 +234,14 @@ it_tells_about_itself(void **state)
     assert_non_null(strstr(r.out, dir));
     assert_non_null(strstr(r.out, "themes"));
     done(&r);
+    r = run("--version|export");
+    assert_status(&r, 0);
+    assert_int_equal(strncmp(r.out, "jielong ", 8), 0);
+    done(&r);
+    r = run("--lang|en|--help|export");
+    assert_status(&r, 0);
+    assert_non_null(strstr(r.out, "jielong export STORY.jl"));
+    done(&r);
     r = run("export|--help");
     assert_status(&r, 0);
     assert_non_null(strstr(r.out, "export"));
@@ -279,6 +287,13 @@ static const struct {
     { "export|a.jl|-o", 2, "-o needs a value", "-o 后面要有一个值" },
     { "export|a.jl|-o|a.pdf", 2, "neither in .txt nor in .md", "既不是 .txt" },
     { "export|a.jl|b.jl", 2, "one story at a time", "一次只开一个故事" },
+    { "--lang=en|--json|replay|$D/missing.jl", 4, "missing.jl", "missing.jl" },
+    { "-m|x|replay|--vocab=y|$D/missing.jl", 4, "missing.jl", "missing.jl" },
+    { "--json|--temp|1|replay|a.jl", 2, "replay has no option --temp",
+      "replay 没有 --temp" },
+    { "-t1|cache|clear", 2, "clear and the name of one model", "cache" },
+    { "--lang|fr|replay|a.jl", 2, "--lang is one of", "--lang is one of" },
+    { "-p|export|-k|0", 2, "from 1 to 1000", "1 到 1000" },
     { "export|$D/missing.jl", 4, "missing.jl", "打不开这个故事" },
     { "export|$D/prose.jl", 4, "prose.jl", "打不开这个故事" },
 };
