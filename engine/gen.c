@@ -63,6 +63,12 @@ gen_knobs(struct gen *g, uint32_t serial, const struct knobs *k)
     return g->ops->knobs(g, serial, k);
 }
 
+void
+gen_keep_lane(struct gen *g, uint32_t serial, int lane)
+{
+    g->ops->keep_lane(g, serial, lane);
+}
+
 int
 gen_fd(const struct gen *g)
 {

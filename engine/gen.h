@@ -72,7 +72,7 @@ struct gen_request {
  * KNOBS, which holds for all lanes from the same token index on and stands
  * between the tokens it parts in each of them. FAILED of a lane says what went
  * wrong with it, or with it and all that end after it. A cancel or another
- * request ends all lanes. */
+ * request ends all lanes, gen_keep_lane() all but one. */
 #define GEN_LANES_MAX 64
 
 enum gen_event_type {
@@ -163,6 +163,10 @@ void gen_cancel(struct gen *g);
 /* Reaches the next token of request `serial`; answered by KNOBS. Returns a
  * number that the event repeats in knobs_serial. */
 uint32_t gen_knobs(struct gen *g, uint32_t serial, const struct knobs *k);
+/* Only this lane of request `serial` goes on: the others END with why user
+ * before their next token and take no share of the passes any more. Nothing
+ * happens when the request is over. */
+void gen_keep_lane(struct gen *g, uint32_t serial, int lane);
 /* Readable while events wait (an eventfd; do not read it yourself). */
 int gen_fd(const struct gen *g);
 /* Moves the next event out; false when there is none. */
@@ -178,6 +182,7 @@ struct gen_ops {
     uint32_t (*submit)(struct gen *g, const struct gen_request *req);
     void (*cancel)(struct gen *g);
     uint32_t (*knobs)(struct gen *g, uint32_t serial, const struct knobs *k);
+    void (*keep_lane)(struct gen *g, uint32_t serial, int lane);
     int (*fd)(const struct gen *g);
     bool (*next)(struct gen *g, struct gen_event *ev);
     const struct model *(*model)(const struct gen *g);

@@ -54,6 +54,8 @@ struct local {
     size_t n_dropped, cap_dropped;
     struct knobs knobs; /* for request knobs_for, 0: none */
     uint32_t knobs_for, knobs_serial;
+    uint32_t keep_for; /* of this request keep_lane alone goes on; 0: all do */
+    int keep_lane;
     bool hash_ready;
     struct model_hashes hashes;
 
@@ -192,7 +194,7 @@ local_submit(struct gen *gen, const struct gen_request *req)
     pthread_mutex_lock(&g->lock);
     stop_all(g);
     g->waiting = j;
-    g->knobs_for = 0;
+    g->knobs_for = g->keep_for = 0;
     pthread_cond_signal(&g->wake);
     pthread_mutex_unlock(&g->lock);
     return serial;
@@ -209,6 +211,14 @@ local_cancel(struct gen *gen)
     pthread_mutex_unlock(&g->lock);
 }
 
+/* Is this request in hand or the next one? Under the lock. */
+static bool
+is_alive(const struct local *g, uint32_t serial)
+{
+    return serial && (serial == g->running ||
+                      (g->waiting && serial == g->waiting->serial));
+}
+
 static uint32_t
 local_knobs(struct gen *gen, uint32_t serial, const struct knobs *k)
 {
@@ -216,14 +226,26 @@ local_knobs(struct gen *gen, uint32_t serial, const struct knobs *k)
     uint32_t n = ++g->next_knobs;
 
     pthread_mutex_lock(&g->lock);
-    if (serial && (serial == g->running ||
-                   (g->waiting && serial == g->waiting->serial))) {
+    if (is_alive(g, serial)) {
         g->knobs = *k;
         g->knobs_for = serial;
         g->knobs_serial = n;
     }
     pthread_mutex_unlock(&g->lock);
     return n;
+}
+
+static void
+local_keep_lane(struct gen *gen, uint32_t serial, int lane)
+{
+    struct local *g = (struct local *)gen;
+
+    pthread_mutex_lock(&g->lock);
+    if (is_alive(g, serial)) {
+        g->keep_for = serial;
+        g->keep_lane = lane;
+    }
+    pthread_mutex_unlock(&g->lock);
 }
 
 static const struct model *
@@ -276,6 +298,22 @@ take_knobs(void *ud, struct knobs *k, uint32_t *serial)
         *k = g->knobs;
         *serial = g->knobs_serial;
         g->knobs_for = 0;
+    }
+    pthread_mutex_unlock(&g->lock);
+    return fresh;
+}
+
+static bool
+take_keep(void *ud, int *lane)
+{
+    struct local *g = ud;
+    bool fresh;
+
+    pthread_mutex_lock(&g->lock);
+    fresh = g->keep_for && g->keep_for == g->running;
+    if (fresh) {
+        *lane = g->keep_lane;
+        g->keep_for = 0;
     }
     pthread_mutex_unlock(&g->lock);
     return fresh;
@@ -388,7 +426,7 @@ static void *
 worker_main(void *ud)
 {
     struct local *g = ud;
-    struct writer_host host = { g, post, take_knobs, &g->cancel };
+    struct writer_host host = { g, post, take_knobs, take_keep, &g->cancel };
     struct writer *w = load(g, &host);
 
     if (!w && !atomic_load(&g->quit)) {
@@ -446,8 +484,8 @@ local_free(struct gen *gen)
 }
 
 static const struct gen_ops local_ops = {
-    local_free, local_submit, local_cancel, local_knobs,
-    local_fd,   local_next,   local_model,
+    local_free,      local_submit, local_cancel, local_knobs,
+    local_keep_lane, local_fd,     local_next,   local_model,
 };
 
 struct gen *

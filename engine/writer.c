@@ -576,6 +576,20 @@ end_all(struct writer *w, const struct err *err)
     }
 }
 
+/* The reader has taken one lane and waits for no other. */
+static void
+take_keep(struct writer *w)
+{
+    struct stop_verdict v = { .why = GEN_WHY_USER };
+    int lane;
+
+    if (!w->host->keep(w->host->ud, &lane))
+        return;
+    for (int i = 0; i < w->n_lanes; i++)
+        if (i != lane && w->lane[i].open)
+            end_lane(w, i, &v);
+}
+
 static bool
 any_open(const struct writer *w)
 {
@@ -591,6 +605,7 @@ write_on(struct writer *w, struct err *err)
 {
     while (any_open(w)) {
         take_knobs(w);
+        take_keep(w);
         for (int i = 0; i < w->n_lanes; i++)
             if (w->lane[i].open)
                 write_token(w, i);

@@ -30,6 +30,8 @@ struct writer_host {
     void (*post)(void *ud, const struct gen_event *ev, bool droppable);
     /* New knobs for the request in hand; *serial is what KNOBS repeats. */
     bool (*knobs)(void *ud, struct knobs *k, uint32_t *serial);
+    /* All lanes of the request in hand but *lane shall end. */
+    bool (*keep)(void *ud, int *lane);
     const atomic_bool *cancel; /* end the request in hand */
 };
 

@@ -3,8 +3,8 @@
  * They are lanes of one request, and runs aside in the story: siblings, drawn
  * with the next numbers of `br`. The writer stands at their parent while they
  * write and while they are on show. Taking one moves the head to its node;
- * when it still writes it becomes the run at the pen and its request goes on,
- * so that no token is drawn twice; what the other lanes then draw is dropped.
+ * when it still writes it becomes the run at the pen and its request goes on
+ * for it alone, so that no token is drawn twice.
  */
 #include <math.h>
 #include <string.h>
@@ -189,8 +189,9 @@ end_others(struct turn *t, struct run *taken)
         others = true;
         end_lane(t, r, GEN_WHY_USER, NULL, 0);
     }
-    taken->crowded = writes && others;
-    if (others && !writes)
+    if (others && writes)
+        gen_keep_lane(t->g, taken->serial, taken->lane);
+    else if (others)
         gen_cancel(t->g);
 }
 

@@ -373,7 +373,6 @@ turn_run_submit(struct turn *t)
     r->phase = RUN_ACTIVE;
     r->node = 0;
     r->lane = 0;
-    r->crowded = false;
     r->serial = turn_run_request(t, r, 1, &r->win);
 }
 
@@ -480,8 +479,6 @@ static void
 on_end(struct turn *t, const struct gen_event *ev)
 {
     turn_run_flush(t, &t->run);
-    if (t->run.crowded)
-        gen_cancel(t->g);
     if (ev->u.end.seconds > 0 && ev->u.end.n > 1)
         t->st.tokens_per_second = ev->u.end.n / ev->u.end.seconds;
     finish_run(t, ev->u.end.why, ev->u.end.tail, ev->u.end.n_tail);

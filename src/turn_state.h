@@ -28,7 +28,6 @@ struct run {
     uint32_t serial; /* of the request; 0 while waiting */
     int lane;        /* which one of the request's */
     bool aside;      /* a candidate: the writer stands at its parent */
-    bool crowded;    /* taken, and other lanes of its request still draw */
     uint64_t node;   /* its open node; 0 before the first token */
     bool begun;      /* some node of this run exists: the next is a cont */
     uint64_t seed;

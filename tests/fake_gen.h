@@ -141,6 +141,16 @@ fake_knobs_(struct gen *g, uint32_t serial, const struct knobs *k)
     return ++f->knobs_serial;
 }
 
+static inline void
+fake_keep_lane_(struct gen *g, uint32_t serial, int lane)
+{
+    struct fake_gen *f = (struct fake_gen *)g;
+
+    for (int i = 0; f->serial == serial && i < f->req.n_lanes; i++)
+        if (i != lane)
+            fake_lane_end(f, i, GEN_WHY_USER);
+}
+
 static inline int
 fake_fd_(const struct gen *g)
 {
@@ -174,8 +184,8 @@ fake_gen_new(void)
 {
     static const struct gen_ops ops = {
         .free = fake_free_,   .submit = fake_submit_, .cancel = fake_cancel_,
-        .knobs = fake_knobs_, .fd = fake_fd_,         .next = fake_next_,
-        .model = fake_model_,
+        .knobs = fake_knobs_, .keep_lane = fake_keep_lane_,
+        .fd = fake_fd_,       .next = fake_next_,     .model = fake_model_,
     };
     struct fake_gen *f = xcalloc(1, sizeof *f);
 

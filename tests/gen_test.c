@@ -57,7 +57,14 @@ on_knobs(void *ud, struct knobs *k, uint32_t *serial)
     return true;
 }
 
-static const struct writer_host host = { NULL, on_post, on_knobs, &got.cancel };
+static bool
+on_keep(void *ud, int *lane)
+{
+    return false;
+}
+
+static const struct writer_host host = { NULL, on_post, on_knobs, on_keep,
+                                         &got.cancel };
 static struct writer *writer;
 
 static void

@@ -113,7 +113,14 @@ on_knobs(void *ud, struct knobs *k, uint32_t *serial)
     return true;
 }
 
-static const struct writer_host host = { NULL, on_post, on_knobs, &got.cancel };
+static bool
+on_keep(void *ud, int *lane)
+{
+    return false;
+}
+
+static const struct writer_host host = { NULL, on_post, on_knobs, on_keep,
+                                         &got.cancel };
 
 static const char opening[] = "那天晚上，渡口的老人没有回家，他坐在河边，";
 

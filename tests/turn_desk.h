@@ -30,6 +30,8 @@ struct fake {
     uint32_t serial; /* of the last request */
     uint32_t knob_serial;
     int submits, reads, cancels;
+    uint32_t kept_of; /* the last gen_keep_lane() */
+    int kept;
     /* the last request of kind RUN, and the last of kind READ */
     struct gen_request run, read;
     char prompt[65536], read_prompt[65536];
@@ -70,6 +72,15 @@ fake_knobs(struct gen *g, uint32_t serial, const struct knobs *k)
     return ++f->knob_serial;
 }
 
+static void
+fake_keep_lane(struct gen *g, uint32_t serial, int lane)
+{
+    struct fake *f = (struct fake *)g;
+
+    f->kept_of = serial;
+    f->kept = lane;
+}
+
 static int
 fake_fd(const struct gen *g)
 {
@@ -98,9 +109,10 @@ fake_free(struct gen *g)
 {
 }
 
-static const struct gen_ops fake_ops = { fake_free,  fake_submit, fake_cancel,
-                                         fake_knobs, fake_fd,     fake_next,
-                                         fake_model };
+static const struct gen_ops fake_ops = {
+    fake_free,      fake_submit, fake_cancel, fake_knobs,
+    fake_keep_lane, fake_fd,     fake_next,   fake_model
+};
 
 static void
 say(struct fake *f, struct gen_event ev)

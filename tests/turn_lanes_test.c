@@ -200,6 +200,8 @@ one_that_writes_goes_on_when_taken(void **state)
     assert_text(d, "abcz");
     assert_int_equal(status(d).state, TURN_WRITING);
     assert_int_equal(d->gen.submits, 1); /* the same request */
+    assert_int_equal(d->gen.kept_of, d->gen.serial);
+    assert_int_equal(d->gen.kept, 2);
     lane(d, 0, "never");
     lane(d, 2, "Z");
     poll_at(d, 10);
@@ -212,7 +214,7 @@ one_that_writes_goes_on_when_taken(void **state)
     assert_int_equal(status(d).state, TURN_WRITING);
     lane_end(d, 2, GEN_WHY_LENGTH);
     assert_int_equal(status(d).state, TURN_IDLE);
-    assert_int_equal(d->gen.cancels, 1); /* nobody waits for lane 1 */
+    assert_int_equal(d->gen.cancels, 0);
     assert_int_equal(status(d).last_n, 2);
     assert_int_equal(head(d).n_tok, 2);
     assert_true(turn_undo(d->turn)); /* all of it is one step */

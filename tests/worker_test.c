@@ -297,6 +297,53 @@ each_lane_ends_once(void **state)
     gen_free(g);
 }
 
+/* One lane goes on, with the tokens that it would get anyway; the others end
+ * at once. */
+static void
+one_lane_is_kept(void **state)
+{
+    struct gen *g = loaded();
+    struct gen_request r = request(60);
+    uint32_t serial, n[3] = { 0 }, ends = 0;
+    bool stopped = false;
+    int alone[60], i = 0;
+
+    r.br = 1;
+    gen_submit(g, &r);
+    while (i < 60) {
+        struct gen_event ev = next_of(g, GEN_TOKEN);
+
+        alone[i++] = ev.u.token.id;
+        gen_event_finish(&ev);
+    }
+    r = request(100000);
+    r.n_lanes = 3;
+    serial = gen_submit(g, &r);
+    gen_keep_lane(g, serial + 1, 0); /* of no request */
+    while (ends < 3) {
+        struct gen_event ev = next_event(g);
+
+        if (ev.type == GEN_TOKEN && ev.serial == serial) {
+            if (ev.lane == 1 && n[1] < 60)
+                assert_int_equal(ev.u.token.id, alone[n[1]]);
+            if (++n[ev.lane] == 2 && ev.lane == 1)
+                gen_keep_lane(g, serial, 1);
+        } else if (ev.type == GEN_END && ev.serial == serial) {
+            assert_int_equal(ev.u.end.why, GEN_WHY_USER);
+            assert_int_equal(ev.u.end.n, n[ev.lane]);
+            assert_int_equal(ev.lane == 1, ends == 2);
+            ends++;
+        }
+        if (ends == 2 && n[1] >= 60 && !stopped) {
+            gen_cancel(g);
+            stopped = true;
+        }
+        gen_event_finish(&ev);
+    }
+    assert_true(stopped);
+    gen_free(g);
+}
+
 static void
 knobs_reach_a_running_request(void **state)
 {
@@ -420,6 +467,7 @@ main(void)
         cmocka_unit_test(a_request_replaces_the_one_before),
         cmocka_unit_test(requests_before_the_model_is_there),
         cmocka_unit_test(each_lane_ends_once),
+        cmocka_unit_test(one_lane_is_kept),
         cmocka_unit_test(knobs_reach_a_running_request),
         cmocka_unit_test(a_slow_reader_loses_nothing),
         cmocka_unit_test(a_full_ring_does_not_hold_up_the_end),
