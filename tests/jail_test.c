@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "engine/base/mem.h"
+#include "engine/load/texts.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #    define SANITIZED 1
@@ -97,11 +98,11 @@ can_connect(void)
     return true; /* a socket is too much already */
 }
 
-static bool
-try_all(void *ud, struct jail_answer *out, struct err *err)
+/* fd: the kept descriptor and one that was not. */
+static struct report
+try_everything(const int fd[2])
 {
     struct report r = { .n = 0 };
-    const int *fd = ud; /* the kept descriptor and one that was not */
     char byte;
     void *p;
 
@@ -136,7 +137,36 @@ try_all(void *ud, struct jail_answer *out, struct err *err)
     note(&r, "=read", pread(fd[0], &byte, 1, 0) == 1);
     note(&r, "=memory", (p = malloc(1 << 22)) != NULL);
     free(p);
+    return r;
+}
+
+static bool
+try_all(void *ud, struct jail_answer *out, struct err *err)
+{
+    struct report r = try_everything(ud);
+
     answer(out, &r, sizeof r);
+    return true;
+}
+
+/* The same where a parser of config.json or of a vocabulary would stand, which
+ * knows its files by path. */
+static bool
+try_all_by_path(const struct texts *t, void *ud, struct meta *out,
+                struct err *err)
+{
+    const int *other = ud, fd[2] = { t->v[0].fd, *other };
+    struct report r = try_everything(fd);
+    size_t len;
+    char *text;
+
+    note(&r, "open by path", open(t->v[0].path, O_RDONLY) >= 0);
+    note(&r, "not asked for",
+         texts_read(t, "/proc/self/status", 1 << 20, &text, &len, err));
+    note(&r, "=read by path",
+         texts_read(t, t->v[0].path, (size_t)64 << 20, &text, &len, err));
+    meta_begin(out, "report", 6, META_TEXT, 1);
+    meta_put_text(out, &r, sizeof r);
     return true;
 }
 
@@ -160,12 +190,39 @@ needs_seccomp(const char *name)
 }
 
 static void
+all_failed(const struct report *r)
+{
+    unsigned walls = jail_walls();
+
+    print_message("# walls: no new privileges %s, Landlock %s, seccomp %s\n",
+                  walls & JAIL_PRIVILEGES ? "yes" : "NO",
+                  walls & JAIL_LANDLOCK ? "yes" : "NO",
+                  walls & JAIL_SECCOMP ? "yes" : "NO");
+    assert_true(walls & JAIL_PRIVILEGES);
+    assert_true(r->n > 18);
+    for (size_t i = 0; i < r->n; i++) {
+        const char *name = r->v[i].name;
+        bool must = name[0] == '=';
+
+        if (!must && r->v[i].worked && needs_seccomp(name) &&
+            !(walls & JAIL_SECCOMP)) {
+            print_message("# SKIPPED: %s: this kernel has no seccomp\n", name);
+            continue;
+        }
+        if (!must && r->v[i].worked)
+            fail_msg("inside the jail: %s", name);
+        if (must && !r->v[i].worked)
+            fail_msg("inside the jail fails: %s", name);
+    }
+    assert_int_equal(access("/tmp/jielong-jail", F_OK), -1);
+}
+
+static void
 walls_stand(void **state)
 {
     struct err err = { 0 };
     struct report r;
     int fd[2];
-    unsigned walls;
     char *out;
     size_t len;
 
@@ -176,30 +233,36 @@ walls_stand(void **state)
     assert_int_equal(len, sizeof r);
     memcpy(&r, out, sizeof r);
     mem_big_free(out);
-    walls = jail_walls();
-    print_message("# walls: no new privileges %s, Landlock %s, seccomp %s\n",
-                  walls & JAIL_PRIVILEGES ? "yes" : "NO",
-                  walls & JAIL_LANDLOCK ? "yes" : "NO",
-                  walls & JAIL_SECCOMP ? "yes" : "NO");
-    assert_true(walls & JAIL_PRIVILEGES);
-    assert_true(r.n > 18);
-    for (size_t i = 0; i < r.n; i++) {
-        const char *name = r.v[i].name;
-        bool must = name[0] == '=';
-
-        if (!must && r.v[i].worked && needs_seccomp(name) &&
-            !(walls & JAIL_SECCOMP)) {
-            print_message("# SKIPPED: %s: this kernel has no seccomp\n", name);
-            continue;
-        }
-        if (!must && r.v[i].worked)
-            fail_msg("inside the jail: %s", name);
-        if (must && !r.v[i].worked)
-            fail_msg("inside the jail fails: %s", name);
-    }
-    assert_int_equal(access("/tmp/jielong-jail", F_OK), -1);
+    all_failed(&r);
     close(fd[0]);
     close(fd[1]);
+}
+
+static void
+walls_stand_around_texts(void **state)
+{
+    struct texts t = { 0 };
+    struct err err = { 0 };
+    struct meta m;
+    struct meta_list l;
+    struct report r;
+    const char *s;
+    size_t len;
+    int other = open("/proc/self/exe", O_RDONLY);
+
+    texts_add(&t, "/proc/self/exe");
+    texts_add(&t, "/no/such/file");
+    assert_int_equal(t.n, 1);
+    assert_true(other >= 0);
+    assert_true(texts_parse(&t, try_all_by_path, &other, "it", &m, &err));
+    assert_true(meta_find(&m, "report", META_TEXT, &l));
+    assert_true(meta_next_text(&l, &s, &len));
+    assert_int_equal(len, sizeof r);
+    memcpy(&r, s, sizeof r);
+    all_failed(&r);
+    texts_answer_free(&m);
+    texts_close(&t);
+    close(other);
 }
 
 /* --- a parser that goes wrong is a message --- */
@@ -276,12 +339,47 @@ a_bad_end_is_told(void **state)
     assert_int_equal(errno, ECHILD);
 }
 
+static bool
+crashes_on_text(const struct texts *t, void *ud, struct meta *out,
+                struct err *err)
+{
+    *nowhere = 1;
+    return true;
+}
+
+static bool
+refuses_text(const struct texts *t, void *ud, struct meta *out, struct err *err)
+{
+    meta_begin(out, "half", 4, META_INT, 3);
+    return err_set(err, ERR_MEMORY, "line 3: not so");
+}
+
+/* Its own words and kind; where it has none, whose reader it was. */
+static void
+a_bad_end_of_texts_is_told(void **state)
+{
+    struct texts t = { 0 };
+    struct err err = { 0 };
+    struct meta m;
+
+    assert_false(texts_parse(&t, refuses_text, NULL, "it", &m, &err));
+    assert_string_equal(err.msg, "line 3: not so");
+    assert_int_equal(err.kind, ERR_MEMORY);
+    assert_false(texts_parse(&t, crashes_on_text, NULL, "it", &m, &err));
+    assert_int_equal(err.kind, ERR_MODEL);
+    assert_non_null(strstr(err.msg, "it: the file made its reader stop"));
+    assert_null(m.p);
+    texts_close(&t);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(walls_stand),
+        cmocka_unit_test(walls_stand_around_texts),
         cmocka_unit_test(a_bad_end_is_told),
+        cmocka_unit_test(a_bad_end_of_texts_is_told),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,15 +5,14 @@
  * number means against the weights is plan.c's business; here it must only be
  * a number that can mean anything.
  */
-#include <errno.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "engine/base/file.h"
 #include "engine/base/json.h"
 #include "engine/base/mem.h"
 #include "engine/load/load.h"
+#include "engine/load/texts.h"
 
 #define CONFIG_MAX ((size_t)16 << 20)
 
@@ -201,15 +200,16 @@ parse(const char *text, size_t len, bool generation, struct model_config *c,
 }
 
 static bool
-read_file(const char *dir, const char *name, bool generation,
-          struct model_config *c, bool *present, struct err *err)
+read_file(const struct texts *t, const char *dir, const char *name,
+          bool generation, struct model_config *c, bool *present,
+          struct err *err)
 {
     char *path = xasprintf("%s/%s", dir, name), *text = NULL;
     size_t len;
     bool ok;
 
-    *present = access(path, F_OK) == 0 || errno != ENOENT;
-    ok = !*present || file_read(path, CONFIG_MAX, &text, &len, err);
+    *present = texts_find(t, path) != NULL;
+    ok = !*present || texts_read(t, path, CONFIG_MAX, &text, &len, err);
     if (ok && *present) {
         ok = parse(text, len, generation, c, err);
         if (!ok)
@@ -222,13 +222,17 @@ read_file(const char *dir, const char *name, bool generation,
     return ok;
 }
 
+static const char *const files[] = { "config.json", "hparams.json",
+                                     "generation_config.json" };
+
 bool
-config_read(const char *dir, struct model_config *c, struct err *err)
+config_parse(const struct texts *t, const char *dir, struct model_config *c,
+             struct err *err)
 {
     bool generation;
 
     *c = (struct model_config){
-        .from = "config.json",
+        .from = files[0],
         .n_head = -1,
         .n_embd = -1,
         .n_layer = -1,
@@ -243,16 +247,117 @@ config_read(const char *dir, struct model_config *c, struct err *err)
         .bos = -1,
         .eos = -1,
     };
-    if (!read_file(dir, "config.json", false, c, &c->present, err))
+    if (!read_file(t, dir, files[0], false, c, &c->present, err))
         return false;
     /* What OpenAI put beside its TF1 checkpoints. */
     if (!c->present) {
-        if (!read_file(dir, "hparams.json", false, c, &c->present, err))
+        if (!read_file(t, dir, files[1], false, c, &c->present, err))
             return false;
         if (c->present)
-            c->from = "hparams.json";
+            c->from = files[1];
     }
-    return read_file(dir, "generation_config.json", true, c, &generation, err);
+    return read_file(t, dir, files[2], true, c, &generation, err);
+}
+
+/* --- out of the jail: every key of the table, and where it stood --- */
+
+#define PRESENT "present" /* 0, or 1 + the number of the file */
+
+static void
+put_int(struct meta *m, const char *name, int64_t v)
+{
+    meta_begin(m, name, strlen(name), META_INT, 1);
+    meta_put_int(m, v);
+}
+
+/* In the child. */
+static bool
+put_config(const struct texts *t, void *ud, struct meta *m, struct err *err)
+{
+    struct model_config c;
+
+    if (!config_parse(t, ud, &c, err))
+        return false;
+    put_int(m, PRESENT, !c.present ? 0 : c.from == files[0] ? 1 : 2);
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const struct key *k = &keys[i];
+        const void *at = (const char *)&c + k->at;
+
+        switch (k->kind) {
+        case COUNT:
+        case TOKEN: put_int(m, k->name, *(const int64_t *)at); break;
+        case SWITCH: put_int(m, k->name, *(const bool *)at); break;
+        case ACTIVATION:
+        case AFN: put_int(m, k->name, *(const enum activation *)at); break;
+        case EPSILON:
+            meta_begin(m, k->name, strlen(k->name), META_REAL, 1);
+            meta_put_real(m, *(const double *)at);
+            break;
+        case REFUSED: break;
+        }
+    }
+    return true;
+}
+
+/* A number of the answer, in its range. */
+static bool
+take_key(const struct meta *m, const struct key *k, struct model_config *c)
+{
+    void *at = (char *)c + k->at;
+    int64_t v = meta_int(m, k->name, -2);
+    double d;
+
+    switch (k->kind) {
+    case COUNT: *(int64_t *)at = v; return v == -1 || v > 0;
+    case TOKEN: *(int64_t *)at = v; return v >= -1;
+    case SWITCH: *(bool *)at = v == 1; return v == 0 || v == 1;
+    case ACTIVATION:
+    case AFN:
+        if (v < ACT_GELU_TANH || v > ACT_SILU)
+            return false;
+        *(enum activation *)at = (enum activation)v;
+        return true;
+    case EPSILON:
+        *(double *)at = d = meta_real(m, k->name, 0);
+        return d > 0 && d < 1;
+    case REFUSED: break;
+    }
+    return true;
+}
+
+static bool
+take_config(const struct meta *m, struct model_config *c)
+{
+    int64_t present = meta_int(m, PRESENT, -1);
+
+    if (present < 0 || present > 2)
+        return false;
+    c->present = present > 0;
+    c->from = files[present == 2];
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (!take_key(m, &keys[i], c))
+            return false;
+    return true;
+}
+
+bool
+config_read(const char *dir, struct model_config *c, struct err *err)
+{
+    struct texts t = { 0 };
+    struct meta m;
+    bool ok;
+
+    memset(c, 0, sizeof *c);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        texts_add_in(&t, dir, files[i]);
+    ok = texts_parse(&t, put_config, (char *)(uintptr_t)dir, dir, &m, err);
+    if (ok && !take_config(&m, c))
+        ok = err_set(err, ERR_MODEL, "%s: its reader gave an impossible answer",
+                     dir);
+    if (m.p)
+        texts_answer_free(&m);
+    texts_close(&t);
+    return ok;
 }
 
 /* --- the metadata of a GGUF file --- */

@@ -153,6 +153,10 @@ struct model_config {
  * generation_config.json beside it overrides bos and eos. Numbers are checked
  * for sense here and against the tensors in plan.c. */
 bool config_read(const char *dir, struct model_config *c, struct err *err);
+/* The parser of it, which config_read() runs in a jail. */
+struct texts;
+bool config_parse(const struct texts *t, const char *dir,
+                  struct model_config *c, struct err *err);
 /* What a GGUF file's metadata says takes the place of it; other files have
  * no such metadata and change nothing. */
 bool config_from_meta(const struct meta *m, struct model_config *c,

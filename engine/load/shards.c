@@ -1,13 +1,17 @@
-/* engine/load/shards.c  { "metadata": ..., "weight_map": { tensor: file } } */
+/* engine/load/shards.c  { "metadata": ..., "weight_map": { tensor: file } }
+ *
+ * Parsed in a jail (texts.h). What comes back is three lists: the names of
+ * the files, the names of the tensors, and the file of each. */
 #include "engine/load/shards.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/base/file.h"
 #include "engine/base/json.h"
 #include "engine/base/mem.h"
 #include "engine/load/load.h"
+#include "engine/load/texts.h"
 
 #define INDEX_MAX ((size_t)100 << 20)
 #define FILES_MAX 512 /* open at the same time */
@@ -119,18 +123,110 @@ parse(struct shards *sh, const char *text, size_t len, struct err *err)
     return true;
 }
 
+#define FILES   "files"
+#define TENSORS "tensors"
+#define WHERE   "where"
+
+/* In the child. */
+static bool
+put_shards(const struct texts *t, void *ud, struct meta *m, struct err *err)
+{
+    const char *path = t->v[0].path;
+    struct shards sh = { 0 };
+    char *text;
+    size_t len, i;
+
+    if (!texts_read(t, path, INDEX_MAX, &text, &len, err))
+        return false;
+    if (!parse(&sh, text, len, err))
+        return err_wrap(err, "%s", path);
+    meta_begin(m, FILES, strlen(FILES), META_TEXT, sh.n_files);
+    for (i = 0; i < sh.n_files; i++)
+        meta_put_text(m, sh.files[i], strlen(sh.files[i]));
+    meta_begin(m, TENSORS, strlen(TENSORS), META_TEXT, sh.n);
+    for (i = 0; i < sh.n; i++)
+        meta_put_text(m, sh.v[i].name, strlen(sh.v[i].name));
+    meta_begin(m, WHERE, strlen(WHERE), META_INT, sh.n);
+    for (i = 0; i < sh.n; i++)
+        meta_put_int(m, sh.v[i].file);
+    return true;
+}
+
+/* The next text of a list without a NUL in it; given, or NULL. */
+static char *
+next_name(struct meta_list *l, size_t max)
+{
+    const char *s;
+    size_t len;
+
+    if (!meta_next_text(l, &s, &len) || len > max || memchr(s, '\0', len))
+        return NULL;
+    return xstrndup(s, len);
+}
+
+static bool
+take_files(struct shards *sh, const struct meta *m)
+{
+    struct meta_list l;
+    char *name;
+
+    if (!meta_find(m, FILES, META_TEXT, &l) || l.n > FILES_MAX)
+        return false;
+    sh->files = xcalloc((size_t)l.n + 1, sizeof *sh->files);
+    while (l.n > 0) {
+        name = next_name(&l, LOAD_NAME_MAX);
+        if (!name)
+            return false;
+        sh->files[sh->n_files++] = name;
+        if (!is_plain(name, strlen(name)))
+            return false;
+    }
+    return true;
+}
+
+static bool
+take_tensors(struct shards *sh, const struct meta *m)
+{
+    struct meta_list names, where;
+    int64_t file;
+    char *name;
+
+    if (!meta_find(m, TENSORS, META_TEXT, &names) ||
+        !meta_find(m, WHERE, META_INT, &where) || names.n != where.n ||
+        names.n == 0 || names.n > LOAD_TENSOR_MAX)
+        return false;
+    sh->v = xcalloc((size_t)names.n, sizeof *sh->v);
+    while (meta_next_int(&where, &file)) {
+        name = next_name(&names, 6 * LOAD_NAME_MAX);
+        if (!name)
+            return false;
+        sh->v[sh->n++].name = name;
+        if (file < 0 || (uint64_t)file >= sh->n_files ||
+            (sh->n > 1 && by_name(&sh->v[sh->n - 2], &sh->v[sh->n - 1]) >= 0))
+            return false;
+        sh->v[sh->n - 1].file = (uint32_t)file;
+    }
+    return names.n == 0;
+}
+
 bool
 shards_read(struct shards *sh, const char *path, struct err *err)
 {
-    char *text;
-    size_t len;
+    struct texts t = { 0 };
+    struct meta m = { 0 };
     bool ok;
 
-    if (!file_read(path, INDEX_MAX, &text, &len, err))
-        return false;
-    ok = parse(sh, text, len, err);
-    free(text);
-    return ok || err_wrap(err, "%s", path);
+    texts_add(&t, path);
+    ok = t.n == 1
+             ? texts_parse(&t, put_shards, NULL, path, &m, err)
+             : err_errno(err, ERR_FAILED, ENOENT, "%s cannot be opened", path);
+    if (ok && (!take_files(sh, &m) || !take_tensors(sh, &m)))
+        ok = err_set(err, ERR_MODEL, "%s: its reader gave an impossible answer",
+                     path);
+    if (m.p)
+        texts_answer_free(&m);
+    texts_close(&t);
+    return ok;
 }
 
 void
