@@ -18,6 +18,7 @@
 #include "engine/base/json.h"
 #include "engine/base/mem.h"
 #include "engine/base/unicode.h"
+#include "engine/load/texts.h"
 #include "engine/vocab.h"
 
 #define HEAP_ABOVE 64
@@ -185,6 +186,18 @@ grow_merges(struct bpe *b)
     free(old);
 }
 
+static void
+keep_merge(struct bpe *b, const struct merge *m)
+{
+    size_t at;
+
+    if (b->n_merges * 4 >= b->n_slots * 3)
+        grow_merges(b);
+    at = merge_slot(b, m->a, m->b);
+    b->n_merges += b->slot[at].a < 0;
+    b->slot[at] = *m;
+}
+
 /* The symbol of these bytes; those the vocabulary lacks (damaged files) get
  * numbers of their own from EXTRA on. */
 static int
@@ -217,7 +230,7 @@ bpe_merge(struct vocab *v, const char *a, size_t a_len, const char *b,
 {
     struct bpe *t = v->bpe;
     char *bytes;
-    size_t n, m, at;
+    size_t n, m;
     struct merge new;
     bool ok;
 
@@ -229,11 +242,7 @@ bpe_merge(struct vocab *v, const char *a, size_t a_len, const char *b,
         new.b = symbol(v, bytes + n, m);
         new.to = symbol(v, bytes, n + m);
         new.rank = t->rank++;
-        if (t->n_merges * 4 >= t->n_slots * 3)
-            grow_merges(t);
-        at = merge_slot(t, new.a, new.b);
-        t->n_merges += t->slot[at].a < 0;
-        t->slot[at] = new;
+        keep_merge(t, &new);
     }
     free(bytes);
     return ok;
@@ -302,6 +311,62 @@ bpe_merges(const struct vocab *v, size_t *n)
     }
     free(order);
     return out;
+}
+
+/* --- the merges as numbers --- */
+
+int32_t *
+bpe_numbers(const struct vocab *v, size_t *n)
+{
+    const struct bpe *b = v->bpe;
+    int32_t *out = xreallocarray(NULL, b->n_merges + 1, 4 * sizeof *out);
+
+    *n = 0;
+    for (size_t i = 0; i < b->n_slots; i++)
+        if (b->slot[i].a >= 0) {
+            out[(*n)++] = b->slot[i].a;
+            out[(*n)++] = b->slot[i].b;
+            out[(*n)++] = b->slot[i].to;
+            out[(*n)++] = (int32_t)b->slot[i].rank;
+        }
+    return out;
+}
+
+struct vocab *
+bpe_extra(const struct vocab *v)
+{
+    return v->bpe->extra;
+}
+
+/* The bytes of a symbol; false: there is none of this number. */
+static bool
+symbol_text(const struct vocab *v, int64_t sym, const char **s, size_t *len)
+{
+    const struct vocab *of = sym >= EXTRA ? v->bpe->extra : v;
+
+    if (sym >= EXTRA)
+        sym -= EXTRA;
+    if (sym < 0 || (uint64_t)sym >= of->n)
+        return false;
+    *s = vocab_text(of, (int)sym, len);
+    return true;
+}
+
+bool
+bpe_take_numbers(struct vocab *v, const int64_t x[4])
+{
+    struct merge m = { (int)x[0], (int)x[1], (uint32_t)x[3], (int)x[2] };
+    const char *a, *b, *to;
+    size_t a_len, b_len, len;
+
+    if (x[3] < 0 || x[3] > INT32_MAX || v->bpe->n_merges > VOCAB_MAX_TOKENS ||
+        !symbol_text(v, x[0], &a, &a_len) ||
+        !symbol_text(v, x[1], &b, &b_len) || !symbol_text(v, x[2], &to, &len) ||
+        a_len == 0 || b_len == 0 || len != a_len + b_len ||
+        memcmp(to, a, a_len) != 0 || memcmp(to + a_len, b, b_len) != 0)
+        return false;
+    keep_merge(v->bpe, &m);
+    return true;
 }
 
 /* --- merging one piece --- */
@@ -702,7 +767,8 @@ default_names(struct vocab *v)
 }
 
 struct vocab *
-bpe_open_files(const char *vocab_json, const char *merges_txt, struct err *err)
+bpe_read(const struct texts *t, const char *vocab_json, const char *merges_txt,
+         struct err *err)
 {
     struct vocab *v = bpe_new();
     char *dir = file_folder(vocab_json);
@@ -714,9 +780,9 @@ bpe_open_files(const char *vocab_json, const char *merges_txt, struct err *err)
     size_t len, merges_len;
     bool ok;
 
-    ok = tok_config_read(&v->config, dir, NULL, err) &&
-         vocab_read_file(vocab_json, &data, &len, err) &&
-         vocab_read_file(merges_txt, &merges, &merges_len, err);
+    ok = tok_config_read(&v->config, t, dir, NULL, err) &&
+         vocab_read_file(t, vocab_json, &data, &len, err) &&
+         vocab_read_file(t, merges_txt, &merges, &merges_len, err);
     if (ok && !read_vocab(v, data, len, err))
         ok = err_wrap(err, "%s", vocab_json);
     if (ok) {
@@ -726,8 +792,8 @@ bpe_open_files(const char *vocab_json, const char *merges_txt, struct err *err)
     if (ok) {
         default_names(v);
         ok = (bpe_finish(v, err) || err_wrap(err, "%s", merges_txt)) &&
-             (vocab_apply_config(v, err) || err_wrap(err, "%s", vocab_json)) &&
-             vocab_hash_files(v, files, 5, err);
+             (vocab_apply_config(v, err) || err_wrap(err, "%s", vocab_json));
+        vocab_set_files(v, t, files, 5);
     }
     free(data);
     free(merges);

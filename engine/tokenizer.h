@@ -98,7 +98,7 @@ bool detok_holds(const struct detok *d);
  * syllable that is kept back). */
 size_t detok_tail(const struct detok *d, unsigned char tail[4]);
 
-/* --- for the two implementations --- */
+/* --- by the names of their files --- */
 
 struct vocab *wordpiece_open_file(const char *vocab_txt, const char *config,
                                   struct err *err);

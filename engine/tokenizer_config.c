@@ -9,11 +9,10 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#include "engine/base/file.h"
 #include "engine/base/json.h"
 #include "engine/base/mem.h"
+#include "engine/load/texts.h"
 #include "engine/vocab.h"
 
 void
@@ -371,7 +370,7 @@ take_added(struct tok_config *c, struct json *j)
 }
 
 static bool
-read_object(struct tok_config *c, const char *path,
+read_object(struct tok_config *c, const struct texts *t, const char *path,
             bool (*take)(struct tok_config *, struct json *), struct err *err)
 {
     char *data;
@@ -380,7 +379,7 @@ read_object(struct tok_config *c, const char *path,
     bool ok;
     struct err own = { 0 };
 
-    if (!file_read(path, VOCAB_FILE_MAX, &data, &len, err))
+    if (!texts_read(t, path, VOCAB_FILE_MAX, &data, &len, err))
         return false;
     json_init(&j, data, len, 32, &own);
     ok = json_next(&j) == JSON_OBJECT;
@@ -395,8 +394,8 @@ read_object(struct tok_config *c, const char *path,
 }
 
 bool
-tok_config_read(struct tok_config *c, const char *dir, const char *path,
-                struct err *err)
+tok_config_read(struct tok_config *c, const struct texts *t, const char *dir,
+                const char *path, struct err *err)
 {
     static const char *const names[] = { "tokenizer_config.json",
                                          "special_tokens_map.json",
@@ -406,10 +405,10 @@ tok_config_read(struct tok_config *c, const char *dir, const char *path,
     for (size_t i = 0; i < 3 && ok; i++) {
         char *p =
             i == 0 && path ? xstrdup(path) : xasprintf("%s/%s", dir, names[i]);
-        struct stat st;
+        const struct text_file *f = texts_find(t, p);
 
-        if (stat(p, &st) == 0)
-            ok = read_object(c, p, i == 2 ? take_added : take_member, err);
+        if (f && f->there)
+            ok = read_object(c, t, p, i == 2 ? take_added : take_member, err);
         free(p);
     }
     return ok;

@@ -12,6 +12,7 @@
 #include "engine/base/file.h"
 #include "engine/base/json.h"
 #include "engine/base/mem.h"
+#include "engine/load/texts.h"
 #include "engine/vocab.h"
 
 #define DEPTH 32
@@ -501,6 +502,16 @@ take_all_added(struct vocab *v, const struct plan *p, struct err *err)
     return true;
 }
 
+/* The tables of WordPiece are needed for these only. */
+static bool
+any_normalized(const struct plan *p)
+{
+    for (size_t i = 0; i < p->added.n_added; i++)
+        if (p->added.added[i].normalized)
+            return true;
+    return false;
+}
+
 static bool
 build(struct vocab *v, struct plan *p, const char *data, size_t len,
       const char *path, struct err *err)
@@ -521,7 +532,8 @@ build(struct vocab *v, struct plan *p, const char *data, size_t len,
             return false;
     } else {
         v->unk = vocab_find(v, v->config.unk, strlen(v->config.unk));
-        if (!wordpiece_finish(v, path, err))
+        if (!(any_normalized(p) ? wordpiece_finish : wordpiece_look)(v, path,
+                                                                     err))
             return false;
     }
     return take_all_added(v, p, err);
@@ -550,7 +562,7 @@ name_specials(struct vocab *v, enum model_kind kind)
 }
 
 struct vocab *
-tokenizer_json_open(const char *path, struct err *err)
+tokenizer_json_read(const struct texts *t, const char *path, struct err *err)
 {
     struct plan p = { .prefix_space = -1,
                       .clean = -1,
@@ -570,7 +582,7 @@ tokenizer_json_open(const char *path, struct err *err)
     bool ok;
 
     tok_config_init(&p.added);
-    ok = vocab_read_file(path, &data, &len, err);
+    ok = vocab_read_file(t, path, &data, &len, err);
     if (ok) {
         json_init(&j, data, len, DEPTH, &own);
         ok = make_plan(&p, &j);
@@ -588,14 +600,14 @@ tokenizer_json_open(const char *path, struct err *err)
         int lower = v->config.lower, strip = v->config.strip_accents;
 
         v->config.unk = NULL;
-        ok = tok_config_read(&v->config, dir, NULL, err);
+        ok = tok_config_read(&v->config, t, dir, NULL, err);
         free(v->config.unk);
         v->config.unk = unk;
         v->config.lower = lower;
         v->config.strip_accents = strip;
         name_specials(v, p.kind);
-        ok = ok && (vocab_apply_config(v, err) || err_wrap(err, "%s", path)) &&
-             vocab_hash_files(v, files, 3, err);
+        ok = ok && (vocab_apply_config(v, err) || err_wrap(err, "%s", path));
+        vocab_set_files(v, t, files, 3);
         v->prefix_space = prefix_space;
     }
     free(data);

@@ -199,7 +199,7 @@ vocab_index(struct vocab *v, const char *file)
             v->token[i].len > 0)
             twice += slot_insert(v, (int)i);
     v->n_base = v->n;
-    if (twice > 0)
+    if (twice > 0 && file)
         vocab_add_note(v,
                        "%s: %zu tokens stand there twice; the later "
                        "number is used for text",

@@ -13,10 +13,13 @@
 #include "engine/tokenizer.h"
 
 struct json;
+struct meta;
+struct texts;
 
 #define VOCAB_FILE_MAX   ((size_t)64 << 20) /* bytes of one tokenizer file */
 #define VOCAB_MAX_TOKENS (1 << 19) /* the table of them: some 10 MB */
 #define VOCAB_MAX_ADDED  16384
+#define VOCAB_MAX_FILES  8 /* that one tokenizer is made of */
 #define VOCAB_LOWER      (1 << 8) /* flag: lower-case in any case */
 #define VOCAB_MIDDLE     (1 << 9) /* flag: other text stands before */
 
@@ -27,6 +30,7 @@ enum token_flag {
     TOKEN_BLANK = 8,   /* empty or white space where that has no meaning */
     TOKEN_RAW = 16     /* not reachable through the table */
 };
+#define TOKEN_FLAGS 31 /* all of them */
 
 struct token {
     uint32_t at, len; /* in the arena */
@@ -83,6 +87,7 @@ struct vocab {
     struct token *token;
     size_t n, cap; /* ids 0..n-1 */
     size_t n_base; /* of these, the model's own: the rest was added */
+    size_t n_looked; /* WordPiece: as many there were in wordpiece_look() */
     int *slot;     /* hash -> id or -1; n_slots is a power of two */
     size_t n_slots, n_used;
 
@@ -103,6 +108,8 @@ struct vocab {
     struct profile profile;
     int *ban;
     bool *exempt;
+    size_t file[VOCAB_MAX_FILES]; /* what hash is of: numbers of texts */
+    size_t n_file;
     char hash[65];
     char **note;
     size_t n_note, cap_note;
@@ -118,7 +125,8 @@ int vocab_id_end(size_t file_len);
 int vocab_push(struct vocab *v, const char *s, size_t len, int flags);
 void vocab_put(struct vocab *v, int id, const char *s, size_t len, int flags);
 /* Builds the table over tokens 0..n-1 in the order of ids, so that of equal
- * tokens the later one is found; notes duplicates. Sets n_base. */
+ * tokens the later one is found; notes duplicates, where there is a name of
+ * the file to do it with. Sets n_base. */
 void vocab_index(struct vocab *v, const char *file);
 /* Puts one token into the table; true when an equal one stood there (the
  * new one is found from now on). */
@@ -140,12 +148,37 @@ bool vocab_apply_config(struct vocab *v, struct err *err);
 
 /* A whole file in memory (free), unless it is what a failed download leaves
  * in a vocabulary's place. */
-bool vocab_read_file(const char *path, char **data, size_t *len,
-                     struct err *err);
-/* SHA-256 over the whole files in this order; NULL names and files that do
- * not exist are left out. */
-bool vocab_hash_files(struct vocab *v, const char *const *paths, size_t n,
-                      struct err *err);
+bool vocab_read_file(const struct texts *t, const char *path, char **data,
+                     size_t *len, struct err *err);
+/* The files that the hash is to be of, in this order, at most
+ * VOCAB_MAX_FILES; NULL names and files that do not exist are left out. */
+void vocab_set_files(struct vocab *v, const struct texts *t,
+                     const char *const *paths, size_t n);
+/* vocab_open() without a jail around its parsers, for the fuzz targets. */
+struct vocab *vocab_open_unjailed(const char *path, struct err *err);
+
+/* --- the parsers, in the jail --- */
+
+/* What they may read, by path, is in t (load/texts.h). They make what
+ * vocab_to_flat() sends: a WordPiece may have no tables yet, none has a
+ * hash. */
+struct vocab *wordpiece_read(const struct texts *t, const char *vocab_txt,
+                             const char *config, struct err *err);
+struct vocab *bpe_read(const struct texts *t, const char *vocab_json,
+                       const char *merges_txt, struct err *err);
+struct vocab *tokenizer_json_read(const struct texts *t, const char *path,
+                                  struct err *err);
+
+/* --- vocab_flat.c: a vocabulary through the pipe of the jail --- */
+
+/* Puts all of a vocabulary that its file's reader just made: before a profile
+ * was chosen, and without the hash. */
+void vocab_to_flat(const struct vocab *v, struct meta *m);
+/* The same vocabulary, its tables made anew; m is not believed. NULL and
+ * ERR_MODEL, with `name`, where it holds what no reader says that was given
+ * n_files files. */
+struct vocab *vocab_from_flat(const struct meta *m, size_t n_files,
+                              const char *name, struct err *err);
 
 /* --- vocab.c: looking things up --- */
 
@@ -190,8 +223,8 @@ void tok_config_free(struct tok_config *c);
 /* Reads DIR/tokenizer_config.json (or `path` if not NULL), then
  * special_tokens_map.json and added_tokens.json; a missing file says
  * nothing, a broken one is an error. */
-bool tok_config_read(struct tok_config *c, const char *dir, const char *path,
-                     struct err *err);
+bool tok_config_read(struct tok_config *c, const struct texts *t,
+                     const char *dir, const char *path, struct err *err);
 /* Appends (copied). */
 void tok_config_add(struct tok_config *c, const struct added *a);
 /* Reads the members of a token object, {"id":, "content":, "special":, ...};
@@ -201,7 +234,6 @@ bool tok_read_added(struct json *j, const char *name, struct added *a);
 
 /* --- vocab_meta.c: the vocabulary that a GGUF file carries --- */
 
-struct meta;
 /* Has the file one (whatever it is worth)? */
 bool vocab_in_meta(const struct meta *m);
 /* name: of the file, for messages. ERR_MODEL: what is there is broken;
@@ -230,7 +262,9 @@ size_t vocab_count_twice(const struct vocab *v);
 
 /* An empty one with the settings of transformers' BertTokenizer. */
 struct vocab *wordpiece_new(void);
-/* v->wp must be set; checks for [UNK] and builds the class table. */
+/* Checks for [UNK] and marks the tokens; enough to look at a vocabulary. */
+bool wordpiece_look(struct vocab *v, const char *file, struct err *err);
+/* That, and the tables that encoding needs; v->wp must be set. */
 bool wordpiece_finish(struct vocab *v, const char *file, struct err *err);
 /* The variant of Google's tokenization.py (gpt2-ml, and UER's own programs):
  * whole-word lower-casing, only Cc and Cf deleted, words up to `limit`. */
@@ -256,6 +290,12 @@ char *bpe_letters(const char *s, size_t len);
 /* All merges, first rank first, each "a b" in the byte alphabet; list and
  * texts given (free). */
 char **bpe_merges(const struct vocab *v, size_t *n);
+/* The merges as numbers, four each: two symbols, what they become, the rank.
+ * Symbols that are no tokens stand in bpe_extra(). *n numbers; given (free). */
+int32_t *bpe_numbers(const struct vocab *v, size_t *n);
+struct vocab *bpe_extra(const struct vocab *v);
+/* One of them back, after the tokens and the extra ones; false: it is none. */
+bool bpe_take_numbers(struct vocab *v, const int64_t x[4]);
 vocab_leaf bpe_encode_piece;
 
 #endif

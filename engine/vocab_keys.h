@@ -6,6 +6,9 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+
+#include "engine/vocab.h"
 
 #define VOCAB_KEY(s) "tokenizer.ggml." s
 #define VOCAB_OWN(s) "tokenizer.jielong." s
@@ -20,13 +23,33 @@ enum token_type { /* of VOCAB_KEY("token_type") */
                   TYPE_BYTE
 };
 
-enum added_flag { /* of VOCAB_OWN("added"): pairs of number and flags */
+enum added_flag { /* of VOCAB_OWN("added"): pairs of number and flags; also
+                   * between the jail and this process (vocab_flat.c) */
                   ADDED_SPECIAL = 1,
                   ADDED_NORMALIZED = 2,
                   ADDED_LSTRIP = 4,
                   ADDED_RSTRIP = 8,
                   ADDED_SINGLE = 16
 };
+
+static inline int
+added_flags(const struct added *a)
+{
+    return (a->special ? ADDED_SPECIAL : 0) |
+           (a->normalized ? ADDED_NORMALIZED : 0) |
+           (a->lstrip ? ADDED_LSTRIP : 0) | (a->rstrip ? ADDED_RSTRIP : 0) |
+           (a->single_word ? ADDED_SINGLE : 0);
+}
+
+static inline void
+added_set_flags(struct added *a, int64_t flags)
+{
+    a->special = flags & ADDED_SPECIAL;
+    a->normalized = flags & ADDED_NORMALIZED;
+    a->lstrip = flags & ADDED_LSTRIP;
+    a->rstrip = flags & ADDED_RSTRIP;
+    a->single_word = flags & ADDED_SINGLE;
+}
 
 /* "[UNK]": such tokens are never marked as words or pieces. */
 static inline bool

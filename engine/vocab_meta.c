@@ -272,11 +272,7 @@ read_added(struct vocab *v, const struct source *x)
                            VOCAB_OWN("added"), (long long)id, v->n);
         s = vocab_text(v, a.id, &a.len);
         a.text = xstrndup(s, a.len);
-        a.special = flags & ADDED_SPECIAL;
-        a.normalized = flags & ADDED_NORMALIZED;
-        a.lstrip = flags & ADDED_LSTRIP;
-        a.rstrip = flags & ADDED_RSTRIP;
-        a.single_word = flags & ADDED_SINGLE;
+        added_set_flags(&a, flags);
         tok_config_add(&v->config, &a);
         free(a.text);
     }

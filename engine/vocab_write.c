@@ -122,11 +122,7 @@ put_added(const struct vocab *v, struct gguf_out *o)
         const struct added *a = &v->added[i];
 
         gguf_item_int(o, a->id);
-        gguf_item_int(o, (a->special ? ADDED_SPECIAL : 0) |
-                             (a->normalized ? ADDED_NORMALIZED : 0) |
-                             (a->lstrip ? ADDED_LSTRIP : 0) |
-                             (a->rstrip ? ADDED_RSTRIP : 0) |
-                             (a->single_word ? ADDED_SINGLE : 0));
+        gguf_item_int(o, added_flags(a));
     }
 }
 

@@ -19,6 +19,7 @@
 #include "engine/base/file.h"
 #include "engine/base/mem.h"
 #include "engine/base/unicode.h"
+#include "engine/load/texts.h"
 #include "engine/vocab.h"
 
 enum {
@@ -567,8 +568,8 @@ static void
 look_at_tokens(struct vocab *v)
 {
     struct wordpiece *w = v->wordpiece;
-    char c[4];
 
+    v->n_looked = v->n;
     for (size_t i = 0; i < v->n; i++) {
         size_t len;
         const char *s = vocab_text(v, (int)i, &len);
@@ -579,6 +580,14 @@ look_at_tokens(struct vocab *v)
         if (len == 1 && s[0] >= 'A' && s[0] <= 'Z')
             w->capitals = true;
     }
+}
+
+static void
+fill_han(struct vocab *v)
+{
+    struct wordpiece *w = v->wordpiece;
+    char c[4];
+
     for (uint32_t cp = HAN_FIRST; cp <= HAN_LAST; cp++)
         w->han_id[cp - HAN_FIRST] = vocab_find(v, c, uni_encode(cp, c));
 }
@@ -590,7 +599,7 @@ wordpiece_has_capitals(const struct vocab *v)
 }
 
 bool
-wordpiece_finish(struct vocab *v, const char *file, struct err *err)
+wordpiece_look(struct vocab *v, const char *file, struct err *err)
 {
     if (v->unk < 0)
         return err_set(err, ERR_MODEL,
@@ -599,6 +608,15 @@ wordpiece_finish(struct vocab *v, const char *file, struct err *err)
                        file, v->config.unk ? v->config.unk : "[UNK]");
     v->wordpiece = xcalloc(1, sizeof *v->wordpiece);
     look_at_tokens(v);
+    return true;
+}
+
+bool
+wordpiece_finish(struct vocab *v, const char *file, struct err *err)
+{
+    if (!wordpiece_look(v, file, err))
+        return false;
+    fill_han(v);
     fill_classes(v);
     return true;
 }
@@ -688,7 +706,8 @@ apply_switches(struct vocab *v)
 }
 
 struct vocab *
-wordpiece_open_file(const char *vocab_txt, const char *config, struct err *err)
+wordpiece_read(const struct texts *t, const char *vocab_txt, const char *config,
+               struct err *err)
 {
     struct vocab *v = wordpiece_new();
     char *dir = file_folder(vocab_txt), *data = NULL;
@@ -698,16 +717,16 @@ wordpiece_open_file(const char *vocab_txt, const char *config, struct err *err)
     size_t len;
     bool ok;
 
-    ok = tok_config_read(&v->config, dir, config, err) &&
-         vocab_read_file(vocab_txt, &data, &len, err) &&
+    ok = tok_config_read(&v->config, t, dir, config, err) &&
+         vocab_read_file(t, vocab_txt, &data, &len, err) &&
          read_lines(v, data, len, vocab_txt, err);
     free(data);
     if (ok) {
         vocab_index(v, vocab_txt);
         apply_switches(v);
         ok = (vocab_apply_config(v, err) || err_wrap(err, "%s", vocab_txt)) &&
-             wordpiece_finish(v, vocab_txt, err) &&
-             vocab_hash_files(v, files, 4, err);
+             wordpiece_look(v, vocab_txt, err);
+        vocab_set_files(v, t, files, 4);
     }
     free(dir);
     free(special);

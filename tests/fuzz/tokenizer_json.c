@@ -1,5 +1,5 @@
 /* tests/fuzz/tokenizer_json.c  tokenizer.json of the tokenizers library. */
-#include "engine/tokenizer.h"
+#include "engine/vocab.h"
 
 #include "tests/fuzz/fuzz.h"
 
@@ -10,7 +10,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct vocab *v;
 
     fuzz_file("tokenizer.json", data, size);
-    v = vocab_open(fuzz_folder(), &err);
+    v = vocab_open_unjailed(fuzz_folder(), &err);
     if (v && vocab_choose_profile(v, "gpt2", vocab_size(v) + 3, 0, 1, &err))
         fuzz_use(v);
     vocab_close(v);
