@@ -39,9 +39,10 @@ struct model_options {
     /* Bytes on the disk for converted weights (engine/cache.h): 0 the default,
      * below 0 none. */
     int64_t cache_limit;
-    /* gen_local(): the program ends when its text is written, and the weights
-     * are kept even so; else whoever closes the model does not wait. */
-    bool keeps_at_end;
+    /* gen_local(): hashing the weights and keeping them goes on to its end
+     * even in gen_free(), or till this is set (by a signal's handler, say).
+     * NULL: gen_free() does not wait. */
+    const atomic_bool *finishes_until;
     bool vocab_only; /* `tokens`: check all but leave the weights unread; only
                       * info, notes, vocabulary and hashes are there then */
 };
@@ -88,12 +89,13 @@ bool model_peek(const char *path, struct model_peek *out, struct err *err);
 /* SHA-256 in hex of all weights in file order, of the configuration, of the
  * tokenizer files. Computing reads the files: on the worker, not on main.
  * Remembered in $XDG_CACHE_HOME/jielong/sha by device, inode, size, mtime;
- * a cache that cannot be read or written is simply not used. */
+ * a cache that cannot be read or written is simply not used. *stop (may be
+ * NULL) ends it early: false. */
 struct model_hashes {
     char weights[65], config[65], tokenizer[65];
 };
 bool model_hash(const struct model *m, struct model_hashes *out,
-                struct err *err);
+                const atomic_bool *stop, struct err *err);
 /* Keeps the converted weights on the disk for the next start, where that is
  * worth it and they did not come from there: h->weights names them. Takes as
  * long as writing them; *stop (may be NULL) ends it early. Any thread. false:

@@ -121,13 +121,18 @@ cache_put(const char *key, const char *hex)
 /* --- the sums --- */
 
 static bool
-add_file(struct sha256 *s, int fd, const char *name, struct err *err)
+add_file(struct sha256 *s, int fd, const char *name, const atomic_bool *stop,
+         struct err *err)
 {
     unsigned char *buf = xmalloc(PIECE);
     size_t at = 0;
     ssize_t n;
 
     for (;;) {
+        if (stop && atomic_load(stop)) {
+            free(buf);
+            return err_set(err, ERR_CANCELLED, "stopped");
+        }
         n = pread(fd, buf, PIECE, (off_t)at);
         if (n < 0 && errno == EINTR)
             continue;
@@ -142,7 +147,8 @@ add_file(struct sha256 *s, int fd, const char *name, struct err *err)
 }
 
 static bool
-hash_weights(const struct model *m, char hex[65], struct err *err)
+hash_weights(const struct model *m, char hex[65], const atomic_bool *stop,
+             struct err *err)
 {
     char key[65], again[65];
     struct sha256 *s;
@@ -153,7 +159,7 @@ hash_weights(const struct model *m, char hex[65], struct err *err)
         return true;
     s = sha256_new();
     for (i = 0; ok && i < m->files.n_files; i++)
-        ok = add_file(s, m->files.fds[i], m->files.files[i], err);
+        ok = add_file(s, m->files.fds[i], m->files.files[i], stop, err);
     sha256_finish(s, hex);
     /* Only what did not change meanwhile is remembered. */
     if (ok && known && model_files_key(&m->files, again) &&
@@ -189,10 +195,11 @@ hash_config(const struct model *m, char hex[65], struct err *err)
 }
 
 bool
-model_hash(const struct model *m, struct model_hashes *out, struct err *err)
+model_hash(const struct model *m, struct model_hashes *out,
+           const atomic_bool *stop, struct err *err)
 {
     memset(out, 0, sizeof *out);
     snprintf(out->tokenizer, sizeof out->tokenizer, "%s", model_tok_hash(m));
     return hash_config(m, out->config, err) &&
-           hash_weights(m, out->weights, err);
+           hash_weights(m, out->weights, stop, err);
 }

@@ -41,7 +41,8 @@ struct local {
     pthread_t thread;
     bool started;
     char *path, *vocab, *type;
-    bool no_vocab_needed, fast, keeps_at_end;
+    bool no_vocab_needed, fast;
+    const atomic_bool *finishes_until; /* or NULL */
     int64_t cache_limit;
     int n_threads;
 
@@ -366,17 +367,18 @@ hash_main(void *ud)
 {
     struct local *g = ud;
     const struct model *m = atomic_load(&g->model);
+    const atomic_bool *stop = g->finishes_until ? g->finishes_until : &g->quit;
     struct model_hashes h;
 
     setpriority(PRIO_PROCESS, (id_t)gettid(), 10); /* Linux: of this thread */
-    if (!model_hash(m, &h, NULL))
+    if (!model_hash(m, &h, stop, NULL))
         return NULL; /* runs are then recorded without it */
     pthread_mutex_lock(&g->lock);
     g->hashes = h;
     g->hash_ready = true;
     pthread_cond_signal(&g->wake);
     pthread_mutex_unlock(&g->lock);
-    model_keep(m, &h, g->keeps_at_end ? NULL : &g->quit);
+    model_keep(m, &h, stop);
     return NULL;
 }
 
@@ -502,7 +504,7 @@ gen_local(const char *model_path, const struct model_options *opt,
     g->no_vocab_needed = opt && opt->no_vocab_needed;
     g->fast = opt && opt->fast;
     g->cache_limit = opt ? opt->cache_limit : 0;
-    g->keeps_at_end = opt && opt->keeps_at_end;
+    g->finishes_until = opt ? opt->finishes_until : NULL;
     g->n_threads = n_threads;
     pthread_mutex_init(&g->lock, NULL);
     pthread_cond_init(&g->wake, NULL);

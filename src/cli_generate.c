@@ -5,13 +5,15 @@
  * whatever the others are. They come out in their order: the first that is
  * not whole yet streams to stdout token by token, what the later ones have
  * written waits. With --json each sample is one line at its end. Ctrl-C ends
- * the sample that is on its way out, and leaves what was written.
+ * the sample that is on its way out, and leaves what was written; when all is
+ * written already, it ends the hashing and keeping of the weights.
  */
 #include <errno.h>
 #include <jansson.h>
 #include <math.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,12 +56,12 @@ struct job {
     int failed_write;   /* errno, 0: all went out */
 };
 
-static volatile sig_atomic_t interrupted;
+static atomic_bool interrupted;
 
 static void
 on_interrupt(int sig)
 {
-    interrupted = 1;
+    atomic_store(&interrupted, true); /* without a lock, so allowed here */
 }
 
 /* --- JSON --- */
@@ -160,7 +162,7 @@ model_json(struct job *j)
         return o;
     json_object_set_new(o, "name", json_string(model_info(m)->name));
     if (!j->hashed)
-        j->hashed = model_hash(m, &j->hashes, NULL);
+        j->hashed = model_hash(m, &j->hashes, &interrupted, NULL);
     if (j->hashed) {
         json_object_set_new(o, "sha256", json_string(j->hashes.weights));
         json_object_set_new(o, "config", json_string(j->hashes.config));
@@ -455,7 +457,7 @@ cli_generate(const struct cli_options *o, const char *text, size_t len)
         .type = o->config.type ? o->config.type : "auto",
         .fast = o->config.fast,
         .cache_limit = o->config.cache_limit,
-        .keeps_at_end = true,
+        .finishes_until = &interrupted,
     };
     struct job j = { .o = o, .prompt = text, .prompt_len = len };
     char *model = cli_model_path(o);

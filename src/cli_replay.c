@@ -92,7 +92,7 @@ is_the_model(const struct audit *a, const char *path,
     struct model_options opt = { .vocab = a->o.vocab, .vocab_only = true };
     struct model *m = model_open(path, &opt, err);
     struct model_hashes h;
-    bool ok = m && model_hash(m, &h, err);
+    bool ok = m && model_hash(m, &h, NULL, err);
 
     model_close(m);
     if (!ok)
