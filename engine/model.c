@@ -278,6 +278,7 @@ open_all(struct model *m, const char *path, const struct model_options *opt,
         return err_wrap(err, "%s", path);
     if (!open_vocabulary(m, opt, network_names[p->net], p->V, err))
         return false;
+    model_look_early(m);
     if (!opt || !opt->vocab_only) {
         if (!choose_type(m, p, opt ? opt->type : NULL, &type, err))
             return false;

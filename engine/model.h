@@ -96,6 +96,10 @@ struct model_hashes {
 };
 bool model_hash(const struct model *m, struct model_hashes *out,
                 const atomic_bool *stop, struct err *err);
+/* What is known as soon as the model is open: `weights` names the weight files
+ * by device, inode, size and time (hex; "" when they could not be looked at),
+ * so as long as they are not touched; config and tokenizer are as above. */
+const struct model_hashes *model_early(const struct model *m);
 /* Keeps the converted weights on the disk for the next start, where that is
  * worth it and they did not come from there: h->weights names them. Takes as
  * long as writing them; *stop (may be NULL) ends it early. Any thread. false:

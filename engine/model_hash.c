@@ -194,6 +194,23 @@ hash_config(const struct model *m, char hex[65], struct err *err)
     return ok;
 }
 
+void
+model_look_early(struct model *m)
+{
+    struct model_hashes *h = &m->early;
+
+    snprintf(h->tokenizer, sizeof h->tokenizer, "%s", model_tok_hash(m));
+    if (!model_files_key(&m->files, h->weights) ||
+        !hash_config(m, h->config, NULL))
+        h->weights[0] = '\0';
+}
+
+const struct model_hashes *
+model_early(const struct model *m)
+{
+    return &m->early;
+}
+
 bool
 model_hash(const struct model *m, struct model_hashes *out,
            const atomic_bool *stop, struct err *err)

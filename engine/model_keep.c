@@ -95,8 +95,6 @@ model_keep_prepare(struct model *m, const struct plan *p, enum weight_type type,
 
     k->limit = limit == CACHE_DEFAULT ? CACHE_LIMIT : limit;
     make_recipe(p, &m->files.table, type, k->recipe);
-    if (!model_files_key(&m->files, k->files_key))
-        k->files_key[0] = '\0';
     snprintf(m->info.type, sizeof m->info.type, "%s", weight_type_name(type));
 }
 
@@ -110,7 +108,7 @@ model_keep_find(void *ud, size_t bytes)
     float *block = NULL;
 
     if (k->limit < 0 || !cache_is_worth(m->info.type, bytes) ||
-        !model_hash_known(k->files_key, weights) || !(folder = cache_folder()))
+        !model_hash_known(m->early.weights, weights) || !(folder = cache_folder()))
         return NULL;
     make_key(weights, k->recipe, key);
     path = cache_path(folder, key);
@@ -142,7 +140,7 @@ model_keep(const struct model *m, const struct model_hashes *h,
     /* Files that changed since they were read have another hash by now. */
     if (!m->net || k->limit < 0 || k->found || !h->weights[0] ||
         !cache_is_worth(m->info.type, head.bytes) ||
-        !model_files_key(&m->files, now) || strcmp(now, k->files_key) != 0 ||
+        !model_files_key(&m->files, now) || strcmp(now, m->early.weights) != 0 ||
         !(folder = cache_folder()))
         return false;
     make_key(h->weights, k->recipe, head.key);

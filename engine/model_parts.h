@@ -9,7 +9,6 @@ struct gpt2;
 
 struct kept { /* converted weights and the disk */
     int64_t limit;      /* of the cache in bytes; CACHE_OFF: none */
-    char files_key[65]; /* of the files before they were read; "": unknown */
     char recipe[65];    /* SHA-256 of what was made of them, and how */
     bool found;         /* the block came from the disk */
 };
@@ -23,6 +22,7 @@ struct model { /* constant after model_open() */
     struct notes notes;          /* ours, then the vocabulary's */
     struct weights_source files; /* open still: the hash reads them */
     struct kept kept;
+    struct model_hashes early; /* model_early() */
 };
 
 /* What names the weight files without reading them: hex of the SHA-256 of
@@ -30,6 +30,9 @@ struct model { /* constant after model_open() */
 bool model_files_key(const struct weights_source *files, char key[65]);
 /* The SHA-256 of weight files with that key, where it is remembered. */
 bool model_hash_known(const char *key, char hex[65]);
+
+/* Fills in early (model_hash.c), before the weights are read. */
+void model_look_early(struct model *m);
 
 /* Finds, or prepares to keep, the block of this plan in this type
  * (model_keep.c). For fill_watch.kept; ud is the model. */

@@ -117,7 +117,7 @@ is_the_model(const struct audit *a, const char *path,
 
 /* The model that the config names, given; NULL: none. */
 static char *
-configured_model(void)
+read_config(int64_t *cache_limit)
 {
     char *file = paths_config_file(), *name;
     struct config c;
@@ -125,17 +125,20 @@ configured_model(void)
     config_init(&c);
     config_read_file(&c, file);
     name = c.model ? xstrdup(c.model) : NULL;
+    *cache_limit = c.cache_limit;
     config_finish(&c);
     free(file);
     return name;
 }
 
 /* The path of the model that wrote, given; NULL after saying why not. Looked
- * for where the option says, by its name, and where the config says. */
+ * for where the option says, by its name, and where the config says. That also
+ * tells how much of the disk converted weights may take. */
 static char *
-find_model(const struct audit *a, const struct replay_model *want)
+find_model(const struct audit *a, const struct replay_model *want,
+           int64_t *cache_limit)
 {
-    char *configured = configured_model(), *path = NULL;
+    char *configured = read_config(cache_limit), *path = NULL;
     const char *names[] = { a->o.model, want->name, configured };
     struct err err = { 0 };
     char why[sizeof err.msg] = "";
@@ -194,7 +197,7 @@ load_model(const struct audit *a, const struct replay_model *want)
 {
     struct model_options opt = { .vocab = a->o.vocab,
                                  .type = replay_type(want->num) };
-    char *path = find_model(a, want);
+    char *path = find_model(a, want, &opt.cache_limit);
     struct gen *g = path ? gen_local(path, &opt, 0) : NULL;
 
     free(path);

@@ -263,6 +263,8 @@ put_members(struct writer *w, const struct story_op *op)
         put_str(w, "cfg", op->cfg);
         put_str(w, "tok", op->tok_hash);
         put_str(w, "num", op->num);
+        if (op->files && *op->files)
+            put_str(w, "files", op->files);
         break;
     case OP_KNOBS:
         put_int(w, "k", op->k);
@@ -551,6 +553,7 @@ get_members(struct record *r, const struct knobs *now)
         op->cfg = get_str(o, "cfg");
         op->tok_hash = get_str(o, "tok");
         op->num = get_str(o, "num");
+        op->files = get_str(o, "files");
         return get_u32(o, "m", &op->m);
     case OP_KNOBS: return get_u32(o, "k", &op->k) && get_knobs(r, now);
     case OP_EDIT:

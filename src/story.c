@@ -52,6 +52,7 @@ model_clear(struct story_model *m)
     free(m->cfg);
     free(m->tok);
     free(m->num);
+    free(m->files);
 }
 
 void
@@ -423,23 +424,29 @@ do_model(struct story *s, struct story_op *op)
     if (!op->m)
         op->m = s->n_models ? s->models[s->n_models - 1].m + 1 : 1;
     struct story_model *m = story_model_at(s, op->m);
-    uint64_t n = m ? m->n : op->n;
-    if (m) { /* written before its hashes were known */
-        model_clear(m);
-    } else {
+    struct story_model old = m ? *m : (struct story_model){ .n = op->n };
+    if (!m) {
         s->models = mem_grow(s->models, &s->cap_models, s->n_models + 1,
                              sizeof *s->models);
         m = &s->models[s->n_models++];
     }
     *m = (struct story_model){
-        .n = n,
+        .n = old.n,
         .m = op->m,
         .name = xstrdup(op->name ? op->name : ""),
         .sha = xstrdup(op->sha ? op->sha : ""),
         .cfg = xstrdup(op->cfg ? op->cfg : ""),
         .tok = xstrdup(op->tok_hash ? op->tok_hash : ""),
         .num = xstrdup(op->num ? op->num : ""),
+        .files = xstrdup(op->files ? op->files : ""),
     };
+    op->name = m->name; /* they may have been borrowed from the old one */
+    op->sha = m->sha;
+    op->cfg = m->cfg;
+    op->tok_hash = m->tok;
+    op->num = m->num;
+    op->files = m->files;
+    model_clear(&old); /* written before its hashes were known */
 }
 
 static void

@@ -49,6 +49,7 @@ struct story_op {
     /* model */
     uint32_t m;
     const char *name, *sha, *cfg, *tok_hash, *num;
+    const char *files; /* while sha is not known: model_early()'s weights */
     /* knobs, knob: the full table (a knob record carries what changed) */
     uint32_t k;
     const struct knobs *set;
@@ -134,6 +135,13 @@ uint32_t story_model_count(const struct story *s);
 /* Number (from 1) of the model with these hashes, 0 when not yet recorded. */
 uint32_t story_model_find(const struct story *s, const char *sha,
                           const char *cfg, const char *tok, const char *num);
+/* OP_MODEL that completes a record whose hashes were not known when it was
+ * written, now that those of the same untouched files are; from the story's
+ * model `from` (from 1) on. false: there is none. Texts are borrowed. */
+bool story_model_complete(const struct story *s, uint32_t from,
+                          const struct model_hashes *early,
+                          const struct model_hashes *full,
+                          struct story_op *op);
 const char *story_model_name(const struct story *s, uint32_t m);
 const char *story_model_tok(const struct story *s, uint32_t m);
 /* Where the model's window starts at the head: the last run's `win` on the

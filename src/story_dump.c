@@ -184,7 +184,8 @@ put_model(struct dump *d, const struct story_model *m)
                            .sha = m->sha,
                            .cfg = m->cfg,
                            .tok_hash = m->tok,
-                           .num = m->num };
+                           .num = m->num,
+                           .files = m->files };
     skip_to(d, m->n);
     put(d, &op);
 }

@@ -442,6 +442,31 @@ story_model_find(const struct story *s, const char *sha, const char *cfg,
     return 0;
 }
 
+bool
+story_model_complete(const struct story *s, uint32_t from,
+                     const struct model_hashes *early,
+                     const struct model_hashes *full, struct story_op *op)
+{
+    if (!*early->weights || !*full->weights)
+        return false;
+    for (size_t i = 0; i < s->n_models; i++) {
+        const struct story_model *m = &s->models[i];
+        if (m->m < from || *m->sha || strcmp(m->files, early->weights) != 0 ||
+            strcmp(m->cfg, full->config) != 0 ||
+            strcmp(m->tok, full->tokenizer) != 0)
+            continue;
+        *op = (struct story_op){ .type = OP_MODEL,
+                                 .m = m->m,
+                                 .name = m->name,
+                                 .sha = full->weights,
+                                 .cfg = m->cfg,
+                                 .tok_hash = m->tok,
+                                 .num = m->num };
+        return true;
+    }
+    return false;
+}
+
 const char *
 story_model_name(const struct story *s, uint32_t m)
 {

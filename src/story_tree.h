@@ -53,7 +53,7 @@ struct snode {
 struct story_model {
     uint64_t n; /* of its record */
     uint32_t m;
-    char *name, *sha, *cfg, *tok, *num;
+    char *name, *sha, *cfg, *tok, *num, *files;
 };
 
 struct story_watcher {

@@ -145,6 +145,9 @@ model_op(const struct turn *t)
         op.sha = t->hashes.weights;
         op.cfg = t->hashes.config;
         op.tok_hash = t->hashes.tokenizer;
+    } else if (m) {
+        op.cfg = model_early(m)->config;
+        op.files = model_early(m)->weights;
     }
     return op;
 }
@@ -170,6 +173,22 @@ model_number(struct turn *t)
     return op.m;
 }
 
+/* Runs of an earlier session, which ended before the hashes of this very model
+ * were known, get them now: its files are still as they were. */
+static void
+complete_models(struct turn *t)
+{
+    const struct model *m = gen_model(t->g);
+    struct story_op op;
+    uint32_t from = 1;
+
+    if (!m || turn_read_only(t))
+        return;
+    while (story_model_complete(t->s, from, model_early(m), &t->hashes, &op) &&
+           story_apply(t->s, &op, NULL))
+        from = op.m + 1;
+}
+
 static void
 on_hashed(struct turn *t, const struct model_hashes *h)
 {
@@ -177,12 +196,13 @@ on_hashed(struct turn *t, const struct model_hashes *h)
 
     t->hashes = *h;
     t->hashed = true;
-    if (!t->bare_model)
-        return;
-    op = model_op(t);
-    op.m = t->bare_model;
-    t->bare_model = 0;
-    story_apply(t->s, &op, NULL);
+    if (t->bare_model) {
+        op = model_op(t);
+        op.m = t->bare_model;
+        t->bare_model = 0;
+        story_apply(t->s, &op, NULL);
+    }
+    complete_models(t);
 }
 
 /* Opens the node of a run, at its first token. */

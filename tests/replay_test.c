@@ -477,6 +477,62 @@ what_cannot_be_verified_is_counted(void **state)
     free(model);
 }
 
+/* A model as a session left it that ended before the hashes were known. */
+static void
+put_bare_model(struct desk *d, const struct model *m, const char *files,
+               const char *num)
+{
+    struct story_op op = { .type = OP_MODEL,
+                           .name = "f32",
+                           .files = files,
+                           .cfg = model_early(m)->config,
+                           .tok_hash = model_tok_hash(m),
+                           .num = num };
+    struct err err;
+
+    if (!story_apply(d->story, &op, &err))
+        fail_msg("%s", err.msg);
+}
+
+/* The next session with the same files completes the record, and no other. */
+static void
+hashes_come_in_the_next_session(void **state)
+{
+    struct tale t = { .d = *state };
+    struct err err = { 0 };
+    struct model_hashes h;
+    char *path = xasprintf("%s/models/f32", getenv("JIELONG_TEST_DATA"));
+    struct model *m = model_open(path, NULL, &err);
+    struct story_op op;
+
+    if (!m || !model_hash(m, &h, NULL, &err))
+        fail_msg("%s", err.msg);
+    put_bare_model(t.d, m, "00", "strict/1/f32"); /* of files that are gone */
+    put_bare_model(t.d, m, model_early(m)->weights, "strict/1/int8");
+    put_bare_model(t.d, m, "", "strict/1/bf16"); /* of an older version */
+    close_desk(t.d);
+    open_desk(t.d, false);
+    begin(&t, t.d);
+    finish(&t);
+    assert_int_equal(story_model_count(t.d->story), 3);
+    assert_int_equal(story_model_find(t.d->story, h.weights, h.config,
+                                      h.tokenizer, "strict/1/int8"),
+                     2);
+    assert_int_equal(story_model_find(t.d->story, "", h.config, h.tokenizer,
+                                      "strict/1/f32"),
+                     1);
+    assert_int_equal(story_model_find(t.d->story, "", h.config, h.tokenizer,
+                                      "strict/1/bf16"),
+                     3);
+    assert_string_equal(story_model_name(t.d->story, 2), "f32");
+    assert_false(story_model_complete(t.d->story, 1, model_early(m), &h, &op));
+    strcpy(h.config, "another"); /* what wrote had another configuration */
+    assert_false(story_model_complete(
+        t.d->story, 1, &(struct model_hashes){ .weights = "00" }, &h, &op));
+    model_close(m);
+    free(path);
+}
+
 int
 main(void)
 {
@@ -485,6 +541,7 @@ main(void)
         TEST(the_program_names_the_first_difference),
         TEST(a_hole_is_no_difference),
         TEST(what_cannot_be_verified_is_counted),
+        TEST(hashes_come_in_the_next_session),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
