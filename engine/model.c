@@ -222,7 +222,7 @@ choose_type(const struct model *m, const struct plan *p, const char *asked,
         return true;
     if (strcmp(asked, "auto") != 0)
         return err_set(err, ERR_USAGE,
-                       "there is no type %.40s: take f32, bf16, int8, int4 or "
+                       "there is no type \"%.40s\": take f32, bf16, int8, int4 or "
                        "auto",
                        asked);
     *type = natural_type(m, p);

@@ -514,7 +514,7 @@ begin(struct writer *w, const struct model_write_options *opt, struct err *err)
     w->type = find_type(w->opt->type);
     if (!w->type)
         return err_set(err, ERR_USAGE,
-                       "there is no type %.40s: take f32, f16, bf16, q8_0 or "
+                       "there is no type \"%.40s\": take f32, f16, bf16, q8_0 or "
                        "q4_0",
                        w->opt->type);
     w->out = gguf_out_new();

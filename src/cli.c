@@ -123,6 +123,15 @@ cli_fault(const char *sentence, const struct err *err)
     return err_exit_status(err->kind);
 }
 
+void
+cli_tell_notes(const struct model *m)
+{
+    const char *s;
+
+    for (int i = 0; (s = model_note(m, i)); i++)
+        cli_say("%s", s);
+}
+
 /* --- near words --- */
 
 #define WORD_MAX 32

@@ -389,16 +389,6 @@ all_lines(struct tokens *t)
     return err.kind == ERR_FAILED ? EXIT_USAGE : err_exit_status(err.kind);
 }
 
-static void
-tell_notes(const struct model *m)
-{
-    const char *s;
-    int i;
-
-    for (i = 0; (s = model_note(m, i)); i++)
-        cli_say("%s", s);
-}
-
 int
 cli_tokens(int argc, char **argv)
 {
@@ -442,7 +432,7 @@ cli_tokens(int argc, char **argv)
         return status;
     }
     if (m)
-        tell_notes(m);
+        cli_tell_notes(m);
     status = out_finish(&t.out, all_lines(&t));
     if (m)
         model_close(m);
@@ -513,7 +503,7 @@ run_logits(const char *model, const char *type, const int *ids, size_t n,
     free(path);
     if (!m)
         return cli_fault(_("the model cannot be used"), &err);
-    tell_notes(m);
+    cli_tell_notes(m);
     l.out = &out;
     l.bytes = (size_t)model_info(m)->n_vocab * sizeof(float);
     ok = n_new ? write_greedy(m, ids, n, n_new, &out, &err)

@@ -321,6 +321,8 @@ on_token(struct job *j, const struct gen_event *ev)
 static void
 on_event(struct job *j, const struct gen_event *ev)
 {
+    if (ev->type == GEN_LOADED)
+        cli_tell_notes(gen_model(j->gen));
     if (ev->type == GEN_HASHED) {
         j->hashes = ev->u.hashes;
         j->hashed = true;

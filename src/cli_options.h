@@ -3,6 +3,8 @@
 #ifndef JIELONG_CLI_OPTIONS_H
 #define JIELONG_CLI_OPTIONS_H
 
+#include "engine/model.h"
+
 #include "src/config.h"
 
 enum {
@@ -29,6 +31,8 @@ void cli_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Tells a fault: a translated sentence, then what the engine said. Returns
  * the exit status of its kind. */
 int cli_fault(const char *sentence, const struct err *err);
+/* What is to be told once of a model that was opened (model_note()). */
+void cli_tell_notes(const struct model *m);
 /* An option that this command lacks; returns EXIT_USAGE. */
 int cli_no_option(const char *command, const char *option);
 /* The model's path that -m, the config or the shipped models name; given

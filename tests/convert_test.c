@@ -420,7 +420,7 @@ what_cannot_be_written_is_told(void **state)
     refused(dir, "tanh form", ERR_MODEL);
     assert_int_equal(files_left(), 3); /* ours */
     assert_false(write_as(tiny("untied"), at("m.gguf"), "q5", &err));
-    assert_non_null(strstr(err.msg, "no type q5"));
+    assert_non_null(strstr(err.msg, "no type \"q5"));
     assert_false(write_as(tiny("untied"), dir, "f32", &err));
     assert_non_null(strstr(err.msg, "no plain file"));
 }

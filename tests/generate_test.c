@@ -297,6 +297,35 @@ an_interrupt_leaves_what_was_written(void **state)
     free(err);
 }
 
+/* Kept weights that someone cut off are made again, which is said once. */
+static void
+damaged_weights_are_told(void **state)
+{
+    static const char args[] =
+        "--type|int4|-p|渡口|-n|4|--seed|1|--stop-at|length";
+    char *cut = xasprintf("truncate -s -100 %s/.cache/jielong/weights/*",
+                          dir);
+    struct result first, r;
+
+    unsetenv("XDG_CACHE_HOME");
+    first = run(args);
+    assert_status(&first, 0);
+    assert_string_equal(first.err, "");
+    if (system(cut) != 0) {
+        fprintf(stderr, "SKIP: no weights were kept; is the disk full?\n");
+        skip();
+    }
+    for (int i = 0; i < 2; i++) {
+        r = run(args);
+        assert_status(&r, 0);
+        assert_string_equal(r.out, first.out);
+        assert_int_equal(strstr(r.err, "is damaged") != NULL, i == 0);
+        done(&r);
+    }
+    done(&first);
+    free(cut);
+}
+
 static void
 a_full_disk_is_told(void **state)
 {
@@ -333,6 +362,7 @@ main(void)
         TEST(a_closed_pipe_is_quiet),
         TEST(an_interrupt_leaves_what_was_written),
         TEST(a_full_disk_is_told),
+        TEST(damaged_weights_are_told),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

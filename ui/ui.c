@@ -368,6 +368,21 @@ say_run_end(struct ui *ui)
     ui->was_running = running;
 }
 
+/* What there is to tell once of a model that was loaded: weights that had to
+ * be converted again, say. */
+static void
+say_notes(struct ui *ui)
+{
+    const struct model *m = ui->status.model_loaded ? gen_model(ui->gen) : NULL;
+    const char *note;
+
+    if (!m || m == ui->noted)
+        return;
+    ui->noted = m;
+    for (int i = 0; (note = model_note(m, i)); i++)
+        ui_say_later(ui, SAY_INFO, note);
+}
+
 static void
 draw_all(struct ui *ui, struct grid *g, int *cx, int *cy)
 {
@@ -404,6 +419,7 @@ ui_draw(struct ui *ui, struct grid *g, int *cx, int *cy)
     settle_focus(ui);
     turn_get_status(ui->turn, &ui->status);
     say_run_end(ui);
+    say_notes(ui);
     if (ui->cols < MIN_COLS || ui->rows < MIN_ROWS)
         draw_too_small(ui, g, cx, cy);
     else

@@ -52,6 +52,7 @@ struct ui {
     int64_t now;                    /* ms, monotonic: when this key came */
 
     struct turn_status status;      /* as of this frame */
+    const struct model *noted;      /* whose notes were told */
     bool was_running;               /* in the frame before */
     enum focus focus;
     int page_rows;                  /* text rows of the last frame */
