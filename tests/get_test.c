@@ -623,7 +623,7 @@ test_words(void **state)
         { { "--yes", "../../etc" }, "no model is known" },
         { { "--yes", "o/.." }, "no model is known" },
         { { "--yes", "o/a/b" }, "no model is known" },
-        { { "--yes", "-x", "o/tiny" }, "unknown option" },
+        { { "--yes", "-x", "o/tiny" }, "get has no option -x" },
         { { "--yes", "o/tiny", "o/other" }, "one model at a time" },
         { { "--yes", "o/tiny", "--as", "../x" }, "cannot be a model's name" },
         { { "--yes", "o/tiny", "--as" }, "needs a value" },
