@@ -383,6 +383,15 @@ products(const struct linear_job *j, int i, int n_tiles, float *v, size_t ldv)
         }
 }
 
+/* Rows from i on of a chunk whose products wait together. */
+static int
+group_rows(const struct linear_job *j, int chunk, int i)
+{
+    int left = j->at[chunk + 1] - i;
+
+    return left < GROUP_ROWS ? left : GROUP_ROWS;
+}
+
 static void
 float_chunk(void *ud, int chunk, int thread)
 {
@@ -390,8 +399,7 @@ float_chunk(void *ud, int chunk, int thread)
     float *v = own_part(j->o, thread);
 
     for (int i = j->at[chunk]; i < j->at[chunk + 1]; i += GROUP_ROWS) {
-        int n = j->at[chunk + 1] - i < GROUP_ROWS ? j->at[chunk + 1] - i
-                                                  : GROUP_ROWS;
+        int n = group_rows(j, chunk, i);
         int n_tiles = (n + MATRIX_TILE - 1) / MATRIX_TILE;
         size_t ldv = (size_t)n_tiles * MATRIX_TILE;
 
@@ -440,8 +448,7 @@ tiled_chunk(void *ud, int chunk, int thread)
     float *v = own_part(j->o, thread);
 
     for (int i = j->at[chunk]; i < j->at[chunk + 1]; i += GROUP_ROWS) {
-        int n = j->at[chunk + 1] - i < GROUP_ROWS ? j->at[chunk + 1] - i
-                                                  : GROUP_ROWS;
+        int n = group_rows(j, chunk, i);
         int n_tiles = (n + MATRIX_TILE - 1) / MATRIX_TILE;
         size_t ldv = (size_t)n_tiles * MATRIX_TILE;
 
