@@ -16,6 +16,7 @@
 #include "engine/cache.h"
 #include "engine/load/cache_file.h"
 
+#include "tests/one_layer.h"
 #include "tests/originals.h"
 #include "tests/random_gpt2.h"
 
@@ -382,56 +383,17 @@ limits_are_read(void **state)
 static void
 make_model(uint64_t seed)
 {
-    enum { V = 130000, P = 16, D = 128 };
-    static const struct {
-        const char *name;
-        int rows, cols;
-    } parts[] = {
-        { "wte.weight", V, D },
-        { "wpe.weight", P, D },
-        { "ln_f.weight", D, 0 },
-        { "ln_f.bias", D, 0 },
-        { "h.0.ln_1.weight", D, 0 },
-        { "h.0.ln_1.bias", D, 0 },
-        { "h.0.attn.c_attn.weight", D, 3 * D },
-        { "h.0.attn.c_attn.bias", 3 * D, 0 },
-        { "h.0.attn.c_proj.weight", D, D },
-        { "h.0.attn.c_proj.bias", D, 0 },
-        { "h.0.ln_2.weight", D, 0 },
-        { "h.0.ln_2.bias", D, 0 },
-        { "h.0.mlp.c_fc.weight", D, 4 * D },
-        { "h.0.mlp.c_fc.bias", 4 * D, 0 },
-        { "h.0.mlp.c_proj.weight", 4 * D, D },
-        { "h.0.mlp.c_proj.bias", D, 0 },
-    };
     static const char config[] = "{\"n_head\":2,\"n_ctx\":16}";
-    char *header = xstrdup("{"), *more, shape[40];
-    size_t at = 0;
-    uint16_t *data;
+    size_t at;
+    char *header = one_layer_header(130000, 16, 128, "F16", &at);
+    uint16_t *data = xmalloc(at);
 
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        size_t n =
-            (size_t)parts[i].rows * (size_t)(parts[i].cols ? parts[i].cols : 1);
-
-        snprintf(shape, sizeof shape, parts[i].cols ? "%d,%d" : "%d",
-                 parts[i].rows, parts[i].cols);
-        more = xasprintf("%s%s\"%s\":{\"dtype\":\"F16\",\"shape\":[%s],"
-                         "\"data_offsets\":[%zu,%zu]}",
-                         header, i ? "," : "", parts[i].name, shape, at,
-                         at + 2 * n);
-        free(header);
-        header = more;
-        at += 2 * n;
-    }
-    more = xasprintf("%s}", header);
-    data = xmalloc(at);
     for (size_t i = 0; i < at / 2; i++) /* about 0.01 to 1, both signs */
         data[i] = (uint16_t)(0x2000 + (random_next(&seed) >> 48) % 0x1c00 +
                              (i & 1) * 0x8000);
-    scratch_safetensors(dir, more, strlen(more), data, at);
+    scratch_safetensors(dir, header, strlen(header), data, at);
     scratch_put(dir, "config.json", config, strlen(config));
     free(data);
-    free(more);
     free(header);
 }
 

@@ -375,6 +375,21 @@ test_same_command_goes_on(void **state)
     free(at);
 }
 
+/* The program, halted by its server where 9000 bytes of VICTIM are kept; path:
+ * of these. */
+static pid_t
+start_halted(const struct setup *s, const char *home, const char *path,
+             struct stat *st, int *fd)
+{
+    pid_t pid = start(s, home, fd);
+
+    while (stat(path, st) != 0 || st->st_size < 9000) {
+        assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
+        nanosleep(&(struct timespec){ .tv_nsec = 5000000 }, NULL);
+    }
+    return pid;
+}
+
 /* Ctrl-C: 130, the part stays, the same command ends it. */
 static void
 test_interrupted(void **state)
@@ -387,13 +402,7 @@ test_interrupted(void **state)
     int fd;
 
     path = xasprintf("%s/jielong/models/.incoming-tiny/" VICTIM ".part", home);
-    pid = start(&s, home, &fd);
-    while (stat(path, &st) != 0 || st.st_size < 9000) {
-        struct timespec ts = { .tv_nsec = 5000000 };
-
-        assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
-        nanosleep(&ts, NULL);
-    }
+    pid = start_halted(&s, home, path, &st, &fd);
     kill(pid, SIGINT);
     r = finish(pid, fd);
     assert_int_equal(r.status, 130);
@@ -419,11 +428,7 @@ test_two_at_once(void **state)
     int fd;
 
     path = xasprintf("%s/jielong/models/.incoming-tiny/" VICTIM ".part", home);
-    pid = start(&s, home, &fd);
-    while (stat(path, &st) != 0 || st.st_size < 9000) {
-        assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
-        nanosleep(&(struct timespec){ .tv_nsec = 5000000 }, NULL);
-    }
+    pid = start_halted(&s, home, path, &st, &fd);
     r = run(s);
     assert_int_equal(r.status, 1);
     assert_non_null(strstr(r.err, "another jielong is downloading tiny"));

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "engine/kernels/kernels.h"
+#include "tests/level.h"
 #include "tests/random_gpt2.h"
 
 /* Of the largest logit, or of 1: what float32 sums may lose on the way. (The
@@ -298,8 +299,7 @@ one_result_everywhere(void **state)
 {
     static const int steps[] = { 1, 2, 5, 12, 13, 31, 90 };
     const struct shape shape = { 61, 96, 80, 2, 5, 300, true };
-    const char *was = getenv("JIELONG_CPU");
-    char *kept = was ? xstrdup(was) : NULL;
+    char *kept = level_kept();
     const struct kernels *k;
     int ids[90];
 
@@ -327,11 +327,7 @@ one_result_everywhere(void **state)
         free(want);
         gpt2_free(g);
     }
-    if (kept)
-        setenv("JIELONG_CPU", kept, 1);
-    else
-        unsetenv("JIELONG_CPU");
-    free(kept);
+    level_back(kept);
 }
 
 /* Only the last row, or none, is asked for: the same row, the same cache. */

@@ -13,6 +13,7 @@
 #include "engine/kernels/tiled.h"
 #include "engine/model.h"
 #include "engine/session.h"
+#include "tests/level.h"
 #include "tests/random_gpt2.h"
 #include "tests/tiny_models.h"
 
@@ -567,8 +568,7 @@ types_have_names(void **state)
 static void
 levels_are_refused_by_name(void **state)
 {
-    const char *was = getenv("JIELONG_CPU");
-    char *kept = was ? xstrdup(was) : NULL;
+    char *kept = level_kept();
     struct err err = { 0 };
 
     setenv("JIELONG_CPU", "abacus", 1);
@@ -586,11 +586,7 @@ levels_are_refused_by_name(void **state)
     assert_string_equal(kernels_best()->name, "generic");
     setenv("JIELONG_CPU", kernels_get(0)->name, 1);
     assert_true(kernels_check(&err));
-    if (kept)
-        setenv("JIELONG_CPU", kept, 1);
-    else
-        unsetenv("JIELONG_CPU");
-    free(kept);
+    level_back(kept);
 }
 
 int

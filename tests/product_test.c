@@ -12,6 +12,7 @@
 #include "engine/kernels/kernels.h"
 #include "engine/ops.h"
 #include "tests/fenced.h"
+#include "tests/level.h"
 #include "tests/random_gpt2.h"
 
 /* The definition. */
@@ -190,8 +191,7 @@ layers_agree(void **state)
     static const int shapes[][2] = {
         { 1, 1 }, { 33, 255 }, { 50, 257 }, { 200, 700 }
     };
-    const char *was = getenv("JIELONG_CPU");
-    char *kept = was ? xstrdup(was) : NULL;
+    char *kept = level_kept();
     const struct kernels *k;
 
     for (int type = WT_F32; type <= WT_BF16; type++)
@@ -205,11 +205,7 @@ layers_agree(void **state)
             }
             drop(&p);
         }
-    if (kept)
-        setenv("JIELONG_CPU", kept, 1);
-    else
-        unsetenv("JIELONG_CPU");
-    free(kept);
+    level_back(kept);
 }
 
 /* bf16 gives what f32 gives with the same numbers. */
@@ -240,8 +236,7 @@ fast_is_near(void **state)
     struct ops_limits lim = {
         .T = 40, .n_in = 300, .n_threads = 2, .fast = true
     };
-    const char *was = getenv("JIELONG_CPU");
-    char *kept = was ? xstrdup(was) : NULL;
+    char *kept = level_kept();
     struct err err = { 0 };
 
     setenv("JIELONG_CPU", "generic", 1);
@@ -264,11 +259,7 @@ fast_is_near(void **state)
             ops_free(o);
             drop(&p);
         }
-    if (kept)
-        setenv("JIELONG_CPU", kept, 1);
-    else
-        unsetenv("JIELONG_CPU");
-    free(kept);
+    level_back(kept);
 }
 
 int

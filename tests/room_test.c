@@ -15,6 +15,7 @@
 
 #include "engine/model.h"
 
+#include "tests/one_layer.h"
 #include "tests/tiny_models.h"
 
 enum { D = 4096, P = 64 };
@@ -40,29 +41,9 @@ free_bytes(void)
 static void
 make_model(const char *dir, double bytes)
 {
-    static const struct {
-        const char *name;
-        int rows, cols;
-    } parts[] = {
-        { "wpe.weight", P, D },
-        { "ln_f.weight", D, 0 },
-        { "ln_f.bias", D, 0 },
-        { "h.0.ln_1.weight", D, 0 },
-        { "h.0.ln_1.bias", D, 0 },
-        { "h.0.attn.c_attn.weight", D, 3 * D },
-        { "h.0.attn.c_attn.bias", 3 * D, 0 },
-        { "h.0.attn.c_proj.weight", D, D },
-        { "h.0.attn.c_proj.bias", D, 0 },
-        { "h.0.ln_2.weight", D, 0 },
-        { "h.0.ln_2.bias", D, 0 },
-        { "h.0.mlp.c_fc.weight", D, 4 * D },
-        { "h.0.mlp.c_fc.bias", 4 * D, 0 },
-        { "h.0.mlp.c_proj.weight", 4 * D, D },
-        { "h.0.mlp.c_proj.bias", D, 0 },
-    };
     static const char config[] = "{\"n_head\":2,\"n_ctx\":64}";
-    size_t V = (size_t)(bytes / (2 * D)), at = 2 * V * D, len;
-    char *path = xasprintf("%s/model.safetensors", dir), *text, *more;
+    size_t V = (size_t)(bytes / (2 * D)), at, len;
+    char *path = xasprintf("%s/model.safetensors", dir), *text;
     uint64_t n;
     int fd;
 
@@ -70,24 +51,7 @@ make_model(const char *dir, double bytes)
         print_message("# SKIPPED: this machine has too much memory\n");
         skip();
     }
-    text = xasprintf("{\"wte.weight\":{\"dtype\":\"BF16\",\"shape\":[%zu,%d],"
-                     "\"data_offsets\":[0,%zu]}",
-                     V, D, at);
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        size_t size = 2 * (size_t)parts[i].rows *
-                       (size_t)(parts[i].cols ? parts[i].cols : 1);
-        char shape[40];
-
-        snprintf(shape, sizeof shape, parts[i].cols ? "%d,%d" : "%d",
-                 parts[i].rows, parts[i].cols);
-        more = xasprintf("%s,\"%s\":{\"dtype\":\"BF16\",\"shape\":[%s],"
-                         "\"data_offsets\":[%zu,%zu]}%s",
-                         text, parts[i].name, shape, at, at + size,
-                         i + 1 < sizeof parts / sizeof *parts ? "" : "}");
-        free(text);
-        text = more;
-        at += size;
-    }
+    text = one_layer_header(V, P, D, "BF16", &at);
     len = strlen(text);
     n = len;
     fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);

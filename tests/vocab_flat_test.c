@@ -20,6 +20,7 @@
 #include "engine/vocab.h"
 
 #include "tests/vocab_folder.h"
+#include "tests/vocab_use.h"
 
 /* What a reader in the jail makes of files of tests/data/vocab. */
 static struct vocab *
@@ -52,28 +53,6 @@ read_data(const char *dir, size_t *n_files)
     return v;
 }
 
-/* Encodes, decodes and shows something. */
-static void
-use(const struct vocab *v)
-{
-    static const char text[] = "The cat's  12 \xE4\xB8\xAD\xE6\x96\x87 [CLS]a"
-                               "\xCC\x81\n<|endoftext|>\xFF abcabc";
-    struct err err = { 0 };
-    size_t n, len;
-    char buf[32], *out;
-    int *ids;
-
-    for (int flags = 0; flags <= VOCAB_SPECIAL; flags++) {
-        if (!vocab_encode(v, text, sizeof text - 1, flags, &ids, &n, &err))
-            continue;
-        if (vocab_decode(v, ids, n, &out, &len, &err))
-            free(out);
-        for (size_t i = 0; i < n; i++)
-            vocab_show(v, ids[i], buf, sizeof buf);
-        free(ids);
-    }
-}
-
 /* true: refused. */
 static bool
 is_refused(const struct meta *m, size_t n_files)
@@ -83,7 +62,7 @@ is_refused(const struct meta *m, size_t n_files)
 
     if (v) {
         if (vocab_choose_profile(v, "gpt2", vocab_size(v) + 3, 0, 1, &err))
-            use(v);
+            vocab_use(v);
     } else {
         assert_int_equal(err.kind, ERR_MODEL);
         assert_string_equal(err.msg,

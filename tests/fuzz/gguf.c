@@ -1,9 +1,8 @@
 /* tests/fuzz/gguf.c  A GGUF header, its numbers and its vocabulary. */
 #include "engine/load/gguf.h"
 
-#include "engine/vocab.h"
-
 #include "tests/fuzz/fuzz.h"
+#include "tests/vocab_use.h"
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -20,7 +19,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         config_from_meta(&meta, &c, &err);
         v = vocab_in_meta(&meta) ? vocab_from_meta(&meta, "fuzz", &err) : NULL;
         if (v)
-            fuzz_use(v);
+            vocab_use(v);
         vocab_close(v);
     }
     tensor_table_free(&t);

@@ -1,7 +1,6 @@
 /* tests/fuzz/merges.c  vocab.json, merges.txt, then added_tokens.json. */
-#include "engine/vocab.h"
-
 #include "tests/fuzz/fuzz.h"
+#include "tests/vocab_use.h"
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -18,7 +17,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_file("added_tokens.json", len ? (const void *)p : "{}", len ? len : 2);
     v = vocab_open_unjailed(fuzz_folder(), &err);
     if (v && vocab_choose_profile(v, "gpt2", vocab_size(v) + 3, -1, -1, &err))
-        fuzz_use(v);
+        vocab_use(v);
     vocab_close(v);
     return 0;
 }

@@ -1,7 +1,6 @@
 /* tests/fuzz/tokenizer_json.c  tokenizer.json of the tokenizers library. */
-#include "engine/vocab.h"
-
 #include "tests/fuzz/fuzz.h"
+#include "tests/vocab_use.h"
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -12,7 +11,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_file("tokenizer.json", data, size);
     v = vocab_open_unjailed(fuzz_folder(), &err);
     if (v && vocab_choose_profile(v, "gpt2", vocab_size(v) + 3, 0, 1, &err))
-        fuzz_use(v);
+        vocab_use(v);
     vocab_close(v);
     return 0;
 }

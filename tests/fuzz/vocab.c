@@ -1,7 +1,6 @@
 /* tests/fuzz/vocab.c  vocab.txt, then tokenizer_config.json. */
-#include "engine/vocab.h"
-
 #include "tests/fuzz/fuzz.h"
+#include "tests/vocab_use.h"
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -17,7 +16,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
               len ? len : 2);
     v = vocab_open_unjailed(fuzz_folder(), &err);
     if (v && vocab_choose_profile(v, "gpt2", vocab_size(v) + 3, -1, -1, &err))
-        fuzz_use(v);
+        vocab_use(v);
     vocab_close(v);
     return 0;
 }
