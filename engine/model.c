@@ -192,7 +192,7 @@ open_vocabulary(struct model *m, const struct model_options *opt,
 
 /* --- the running type --- */
 
-/* Of f32: up to here a model runs as it is, and nothing is rounded. */
+/* Of f32: up to here a model that was not made smaller runs without rounding. */
 #define SMALL_BYTES 200e6
 
 static enum weight_type
@@ -201,16 +201,16 @@ natural_type(const struct model *m, const struct plan *p)
     double D = p->D, F = p->F, V = p->V;
     double n = V * D * (p->head == PLAN_NONE ? 1 : 2) + (double)p->P * D +
                (double)p->L * (4 * D * D + 2 * D * F);
-    const struct tensor_entry *e;
+    const struct tensor_entry *e =
+        p->L ? &m->files.table.v[p->layer[0][SLOT_FC_W]] : NULL;
 
-    if (4 * n <= SMALL_BYTES || p->L == 0)
-        return WT_F32;
-    e = &m->files.table.v[p->layer[0][SLOT_FC_W]];
-    if (e->dtype == DT_BF16)
+    if (e && e->dtype == DT_BF16)
         return WT_BF16;
-    if (e->dtype == DT_BLOCKS && e->quant == GGML_Q4_0)
+    if (e && e->dtype == DT_BLOCKS && e->quant == GGML_Q4_0)
         return WT_INT4;
-    return WT_INT8;
+    if (e && e->dtype == DT_BLOCKS && e->quant == GGML_Q8_0)
+        return WT_INT8;
+    return 4 * n <= SMALL_BYTES ? WT_F32 : WT_INT8;
 }
 
 static bool

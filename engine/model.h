@@ -30,8 +30,8 @@ struct model_options {
     /* The family that the model is to be treated as ("gpt2-ml", "uer" ...),
      * or NULL: found by what is there. */
     const char *profile;
-    /* "f32", "bf16", "int8", "int4", or "auto": f32 up to 200 MB of it, then
-     * what the file has, else int8. NULL: f32. */
+    /* "f32", "bf16", "int8", "int4", or "auto": what the file has (BF16, Q8_0,
+     * Q4_0), else f32 up to 200 MB of it, else int8. NULL: f32. */
     const char *type;
     /* The fast arithmetic: last bits may depend on the processor, on how a
      * text came to be read, and on its length. Else the usual one. */

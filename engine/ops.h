@@ -6,7 +6,7 @@
  * cut into chunks or on how many tokens share a pass, so a result does not
  * depend on how many threads there are or how the text was cut.
  *
- * struct ops belongs to one thread at a time. Matrices are row-major; T tokens,
+ * struct ops belongs to one thread at a time. Tokens are rows; weights as in matrix.h; T tokens,
  * D width.
  */
 #ifndef JIELONG_OPS_H

@@ -422,6 +422,31 @@ writing_tells_how_far(void **state)
     close(fd);
 }
 
+/* A limit of this process is no less a limit than the machine's memory. */
+static void
+limits_leave_less(void **state)
+{
+    int status;
+    pid_t child = fork();
+
+    if (child == 0) {
+        FILE *f = fopen("/proc/self/statm", "re");
+        unsigned long pages = 0;
+        struct rlimit r;
+
+        if (!f || fscanf(f, "%lu", &pages) != 1)
+            _exit(1);
+        fclose(f);
+        r.rlim_cur = r.rlim_max = pages * 4096 + (64 << 20);
+        if (setrlimit(RLIMIT_AS, &r) != 0)
+            _exit(2);
+        _exit(mem_available() <= 64 << 20 && mem_available() > 0 ? 0 : 3);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_true(mem_available() > 0);
+}
+
 int
 main(void)
 {
@@ -441,6 +466,7 @@ main(void)
         cmocka_unit_test(a_failed_write_changes_nothing),
         cmocka_unit_test(folders_are_made),
         cmocka_unit_test(writing_tells_how_far),
+        cmocka_unit_test(limits_leave_less),
     };
 
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

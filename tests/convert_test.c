@@ -158,6 +158,20 @@ write_shape(const char *to, const char *type)
         fail_msg("%s", err.msg);
 }
 
+/* By itself a model runs in the type of its file. */
+static void
+must_run_as(const char *path, const char *type)
+{
+    struct model_options opt = { .type = "auto", .no_vocab_needed = true };
+    struct err err = { 0 };
+    struct model *m = model_open(path, &opt, &err);
+
+    if (!m)
+        fail_msg("%s", err.msg);
+    assert_string_equal(model_info(m)->type, type);
+    model_close(m);
+}
+
 /* A file of blocks holds the numbers that the original runs on. */
 static void
 types_hold_the_engines_numbers(void **state)
@@ -177,6 +191,7 @@ types_hold_the_engines_numbers(void **state)
         if (!model_write(at("f32.gguf"), at(rows[i].file), &opt, &err))
             fail_msg("%s", err.msg);
         must_be_same(at("f32.gguf"), at(rows[i].file), rows[i].type);
+        must_run_as(at(rows[i].file), rows[i].type);
         write_shape(at("r.gguf"), rows[i].file); /* without the way round */
         must_be_same(at("r.gguf"), at(rows[i].file), "f32");
         unlink(at("r.gguf"));

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define BIG_HEADER 64
@@ -256,18 +257,125 @@ mem_grow(void *p, size_t *cap, size_t need, size_t size)
     return p;
 }
 
+/* --- how much there is --- */
+
+/* The number behind `name` in a file of lines "name number", the first number
+ * of all when name is "". */
+static bool
+read_number(const char *path, const char *name, uint64_t *out)
+{
+    FILE *f = fopen(path, "re");
+    char line[256];
+    size_t n = strlen(name);
+    bool ok = false;
+
+    while (f && !ok && fgets(line, sizeof line, f))
+        ok = strncmp(line, name, n) == 0 &&
+             sscanf(line + n, "%" SCNu64, out) == 1;
+    if (f)
+        fclose(f);
+    return ok;
+}
+
+/* What RLIMIT_AS leaves. */
+static uint64_t
+left_of_addresses(void)
+{
+    uint64_t pages, used;
+    struct rlimit r;
+
+    if (getrlimit(RLIMIT_AS, &r) != 0 || r.rlim_cur == RLIM_INFINITY ||
+        !read_number("/proc/self/statm", "", &pages))
+        return UINT64_MAX;
+    used = pages * (uint64_t)sysconf(_SC_PAGESIZE);
+    return r.rlim_cur > used ? r.rlim_cur - used : 0;
+}
+
+/* What the limit of one control group leaves; what it has read from files and
+ * not used lately could be given back. */
+static uint64_t
+left_of_group(const char *group, bool v2)
+{
+    static const char *const names[2][3] = {
+        { "memory.limit_in_bytes", "memory.usage_in_bytes",
+          "total_inactive_file " },
+        { "memory.max", "memory.current", "inactive_file " },
+    };
+    char path[600];
+    uint64_t max, used, files = 0;
+    bool ok;
+
+    snprintf(path, sizeof path, "%s/%s", group, names[v2][0]);
+    ok = read_number(path, "", &max); /* not for the word "max" */
+    snprintf(path, sizeof path, "%s/%s", group, names[v2][1]);
+    if (!ok || !read_number(path, "", &used))
+        return UINT64_MAX;
+    snprintf(path, sizeof path, "%s/memory.stat", group);
+    read_number(path, names[v2][2], &files);
+    used -= files < used ? files : used;
+    return max > used ? max - used : 0;
+}
+
+/* What the limits of the control group at `name` and of those above leave. */
+static uint64_t
+left_of_groups(const char *root, char *name, bool v2)
+{
+    uint64_t least = UINT64_MAX;
+
+    for (char *end = name + strlen(name); end; end = strrchr(name, '/')) {
+        char group[512];
+        uint64_t left;
+
+        *end = '\0';
+        snprintf(group, sizeof group, "%s%s", root, name);
+        left = left_of_group(group, v2);
+        least = left < least ? left : least;
+    }
+    return least;
+}
+
+/* cgroups(7): a line of /proc/self/cgroup is number:controllers:group, with no
+ * controllers for version 2. */
+static uint64_t
+left_of_all_groups(void)
+{
+    FILE *f = fopen("/proc/self/cgroup", "re");
+    uint64_t least = UINT64_MAX;
+    char line[400];
+
+    while (f && fgets(line, sizeof line, f)) {
+        char *kind = strchr(line, ':');
+        char *name = kind ? strchr(kind + 1, ':') : NULL;
+        uint64_t left;
+        bool v2;
+
+        if (!name)
+            continue;
+        v2 = name == kind + 1;
+        if (!v2 && strncmp(kind, ":memory:", 8) != 0)
+            continue;
+        name++;
+        name[strcspn(name, "\n")] = '\0';
+        left = left_of_groups(v2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory",
+                              name, v2);
+        least = left < least ? left : least;
+    }
+    if (f)
+        fclose(f);
+    return least;
+}
+
 uint64_t
 mem_available(void)
 {
-    FILE *f = fopen("/proc/meminfo", "re");
-    char line[128];
-    uint64_t kb = 0;
+    uint64_t kb, least, other;
 
-    if (!f)
+    if (!read_number("/proc/meminfo", "MemAvailable:", &kb))
         return 0;
-    while (fgets(line, sizeof line, f))
-        if (sscanf(line, "MemAvailable: %" SCNu64, &kb) == 1)
-            break;
-    fclose(f);
-    return kb * 1024;
+    least = kb * 1024;
+    other = left_of_addresses();
+    least = other < least ? other : least;
+    other = left_of_all_groups();
+    least = other < least ? other : least;
+    return least ? least : 1; /* 0 would be: unknown */
 }

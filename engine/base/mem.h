@@ -40,8 +40,9 @@ void mem_big_free(void *p);
 void *mem_big_map(int fd, size_t at, size_t len, const char *what,
                   struct err *err);
 
-/* Bytes that could be taken without pushing others out (MemAvailable of
- * /proc/meminfo), or 0 when it is not told. */
+/* Bytes that could be taken without pushing others out: MemAvailable of
+ * /proc/meminfo, or less where a limit of this process (RLIMIT_AS) or of its
+ * control groups leaves less. 0 when it is not told. */
 uint64_t mem_available(void);
 
 /* Makes room for at least `need` elements in a growing array:
