@@ -26,7 +26,9 @@ struct attend; /* working memory */
 /* P: positions that a row can see at most; d: head size. Runs on the threads
  * of o (borrowed). NULL and err (ERR_MEMORY) when there is no room. */
 struct attend *attend_new(struct ops *o, int P, int d, struct err *err);
+/* NULL is allowed. */
 void attend_free(struct attend *a);
+/* Bytes of working memory. */
 size_t attend_bytes(const struct attend *a);
 
 struct attend_row {
@@ -39,9 +41,9 @@ struct attend_pass {
     int n_rows;
     const int *query; /* [n_queries]: rows whose outputs are wanted */
     int n_queries;
-    const struct kv_shape *shape;
+    const struct kv_shape *shape; /* of the pool of all rows */
     int layer;
-    float scale;
+    float scale; /* of q . k: 1 / sqrt(d) and what else the model asks for */
 };
 
 /* qkv is [n_rows][3D], D = H d: q, k and v side by side. k and v go to every

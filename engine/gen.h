@@ -1,10 +1,10 @@
 /* engine/gen.h  A generator turns a prompt into a stream of events. A door of
  * the engine.
  *
- * Two exist: the engine on its worker thread (worker.c), and later a server
- * far away. Every function is called from one thread (main) and none of them
- * waits. Copies cross the border; every event carries the serial of its
- * request; events of an older serial are dropped by the reader.
+ * The engine on its worker thread (worker.c) is one; a server far away may be
+ * another (struct gen_ops). Every function is called from one thread (main) and
+ * none of them waits. Copies cross the border; every event carries the serial
+ * of its request; events of an older serial are dropped by the reader.
  */
 #ifndef JIELONG_GEN_H
 #define JIELONG_GEN_H
@@ -144,10 +144,11 @@ struct gen_event {
 
 /* Starts the worker, which loads the model at once (LOADING..., LOADED or
  * FAILED with serial 0) and then takes requests; one submitted earlier waits
- * for it. Of opt (may be NULL) `vocab`, `type`, `fast` and `no_vocab_needed` are
- * copied; its
- * progress is not called, LOADING tells. n_threads 0: as many as the machine
- * has. Never fails for reasons of the model: those arrive as an event. */
+ * for it. Of opt (may be NULL) `vocab`, `type`, `fast`, `no_vocab_needed` and
+ * `cache_limit` are copied, `finishes_until` is borrowed till gen_free(), and
+ * the rest is not looked at: LOADING tells the progress. n_threads 0: as many
+ * as the machine has. Never fails for reasons of the model: those arrive as an
+ * event. */
 struct gen *gen_local(const char *model_path, const struct model_options *opt,
                       int n_threads);
 /* Cancels, joins the thread, frees. Events not yet read are dropped. */

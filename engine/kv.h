@@ -33,8 +33,8 @@ struct kv_shape {
 };
 
 struct kv_page {
-    int refs;
-    void *data;
+    int refs;             /* timelines that it belongs to */
+    void *data;           /* kv_page_bytes(), 64-byte aligned; the pool's */
     struct kv_page *next; /* of the free ones */
 };
 
@@ -57,12 +57,13 @@ struct kv {
     int n; /* positions filled */
 };
 
-/* An empty timeline; allocates nothing yet. */
+/* An empty timeline; allocates nothing yet. pool is borrowed till
+ * kv_finish(), which gives the pages back. */
 void kv_init(struct kv *kv, struct kv_pool *pool);
 void kv_finish(struct kv *kv);
-/* Makes positions kv->n .. n-1 ready to be written: pages are there, and
- * nobody else's. false and err (ERR_MEMORY) when there is no room; the
- * timeline is then what it was. kv->n stays as it is. */
+/* Makes positions kv->n .. n-1 ready to be written (n <= P): pages are
+ * there, and nobody else's. false and err (ERR_MEMORY) when there is no room;
+ * the timeline is then what it was. kv->n stays as it is. */
 bool kv_room(struct kv *kv, int n, struct err *err);
 /* Goes back to n <= kv->n positions; pages that are not needed go. */
 void kv_cut(struct kv *kv, int n);
@@ -70,7 +71,8 @@ void kv_cut(struct kv *kv, int n);
  * pages. Of one pool. */
 void kv_fork(struct kv *dst, const struct kv *src, int n);
 
-/* What head h of layer l has in page `page`: K, and V behind it. */
+/* What head h of layer l has in page `page`: K, and V behind it. Borrowed till
+ * the timeline's pages change. */
 void *kv_head(const struct kv *kv, int page, int l, int h);
 
 #endif

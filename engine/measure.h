@@ -30,7 +30,8 @@ enum measure_what {
 const char *measure_name(enum measure_what w);
 /* "GB/s", "tok/s" */
 const char *measure_unit(enum measure_what w);
-/* The set of a list of names with commas between; false: not such names. */
+/* The set of a list of names with commas between, as measure_options.set;
+ * false: not such names, or none. */
 bool measure_parse(const char *list, unsigned *set);
 
 struct measure_figure { /* over the rounds; 0 where it was not measured */
@@ -60,6 +61,9 @@ struct measure_options {
     bool (*stop)(void *ud);
     void *ud;
 };
+/* Some seconds for each round, on a session of its own. false and err:
+ * ERR_CANCELLED, ERR_MEMORY, or ERR_MODEL for a model of less than 128
+ * positions; *out is then worth nothing. */
 bool measure_model(const struct model *m, const struct measure_options *opt,
                    struct measure_result *out, struct err *err);
 

@@ -31,7 +31,8 @@ struct model_write_options {
                         * two; NULL: f32 */
     const char *vocab; /* as model_options.vocab */
     bool force;        /* a file that is there may be replaced */
-    /* Bytes written so far; false cancels (ERR_CANCELLED). May be NULL. */
+    /* Bytes written so far, on the calling thread; false cancels
+     * (ERR_CANCELLED). May be NULL. */
     bool (*progress)(void *ud, size_t done, size_t total);
     /* Something a person should know about the file; may be NULL. */
     void (*note)(void *ud, const char *what);
@@ -44,7 +45,9 @@ bool model_write_type(const char *name);
 /* Writes the model at `from` (whatever model_open() takes) to `to`: a new
  * file beside it first, which takes its place when it is whole and synced.
  * ERR_MODEL for a network that GGUF's gpt2 cannot be (Grover, the first GPT,
- * other activations), ERR_USAGE when `to` is there and not to be replaced. */
+ * other activations) and whatever model_open() refuses, ERR_USAGE when `to` is
+ * there and not to be replaced, ERR_FAILED when it cannot be written, with the
+ * reason. opt may be NULL. */
 bool model_write(const char *from, const char *to,
                  const struct model_write_options *opt, struct err *err);
 /* The same for random weights of a shape, always the same ones, with a

@@ -4,10 +4,11 @@
  * (kernels/kernels.h): cuts each operation into chunks for the pool, and is
  * the only file of the forward pass that knows cblas. No sum depends on the
  * cut into chunks or on how many tokens share a pass, so a result does not
- * depend on how many threads there are or how the text was cut.
+ * depend on how many threads there are or how the text was cut; in fast mode
+ * it may.
  *
- * struct ops belongs to one thread at a time. Tokens are rows; weights as in matrix.h; T tokens,
- * D width.
+ * struct ops belongs to one thread at a time. Weights stand in tiles
+ * (matrix.h); x and y are f32, one row of a token after the other: [T][width].
  */
 #ifndef JIELONG_OPS_H
 #define JIELONG_OPS_H
@@ -47,7 +48,8 @@ void ops_run(struct ops *o, int n, size_t work,
  * fast: "fast/openblas-0.3.21/SkylakeX/avx512". Static. */
 const char *ops_arithmetic(bool fast);
 
-/* x[t] = a[ids[t]] + b[first + t], rows of D floats. */
+/* x[t] = a[ids[t]] + b[first + t]: token plus position. a [V][D] in any type,
+ * b [P][D], x [T][D]; first + T <= P. */
 void ops_embed(const struct matrix *a, const float *b, const int *ids,
                int first, int T, float *x);
 

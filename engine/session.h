@@ -40,6 +40,8 @@ struct session_options {
     void *ud;
 };
 
+/* m is borrowed till session_free(). NULL and err (ERR_MEMORY) when there is
+ * no room. opt is copied, what it points to is borrowed; NULL: all 0. */
 struct session *session_new(const struct model *m,
                             const struct session_options *opt, struct err *err);
 /* The same over a network alone (for tests and measurements). g is borrowed
@@ -48,6 +50,7 @@ struct gpt2;
 struct session *session_new_gpt2(const struct gpt2 *g,
                                  const struct session_options *opt,
                                  struct err *err);
+/* NULL is allowed. */
 void session_free(struct session *s);
 
 /* --- lane 0 --- */
@@ -55,11 +58,12 @@ void session_free(struct session *s);
 /* Stand exactly at these n tokens, 1 <= n <= P, with lane 0 alone; what any
  * lane has read, ahead or not, serves. Afterwards session_logits() holds the
  * row after the last one. false: cancelled (err kind ERR_CANCELLED; what was
- * run so far stays valid as a prefix) or failed (ERR_MEMORY and others). */
+ * run so far stays valid as a prefix) or failed (ERR_MEMORY; ERR_FAILED: too
+ * many tokens, or an id that the model does not have). */
 bool session_sync(struct session *s, const int *ids, size_t n, struct err *err);
-/* One token more. Needs room (session_n < P). */
+/* One token more. Needs room (session_n < P). Errors as session_sync(). */
 bool session_step(struct session *s, int id, struct err *err);
-/* [V], borrowed till the next sync or step. NULL before the first, and after
+/* [V], borrowed till the next sync, step, fork or move. NULL before the first, and after
  * one that was cancelled. */
 const float *session_logits(const struct session *s);
 size_t session_n(const struct session *s);       /* tokens it stands at */
@@ -85,21 +89,21 @@ struct session_token {
 };
 /* One token more for each of these n lanes, in one pass; each stands before
  * its P-th token, none is named twice. Where it fails or is cancelled all
- * stand where they stood. */
+ * stand where they stood; errors as session_sync(). */
 bool session_step_lanes(struct session *s, const struct session_token *t, int n,
                         struct err *err);
 /* As session_sync for one lane, and the others stay: it stands at ids[0..n),
- * what it has read ahead serves. */
+ * what it has read ahead serves. Errors the same. */
 bool session_move(struct session *s, int lane, const int *ids, size_t n,
                   struct err *err);
 /* Reads ahead at once what session_step_lanes would leave: till no more than
- * `left` of next[0..n) are unread. */
+ * `left` of next[0..n) are unread. Errors as session_sync(). */
 bool session_read_ahead(struct session *s, int lane, const int *next, size_t n,
                         size_t left, struct err *err);
 /* How many of next[0..n) are not read yet. */
 size_t session_unread(const struct session *s, int lane, const int *next,
                       size_t n);
-/* As session_logits. */
+/* As session_logits(), of one lane. */
 const float *session_lane_logits(const struct session *s, int lane);
 size_t session_lane_n(const struct session *s, int lane);
 

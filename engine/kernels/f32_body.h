@@ -1,4 +1,5 @@
-/* engine/kernels/f32_body.h  The f32 inner loops, written once.
+/* engine/kernels/f32_body.h  The inner loops of f32 beside the products,
+ * written once: activations, sums, norms; and the table of a level.
  *
  * Included by one file for each instruction set, which defines VW (floats in
  * a vector), SLOW_PRODUCTS and what product_body.h asks for, and ends with

@@ -1,10 +1,11 @@
 /* engine/kernels/kernels.h  The inner loops, by instruction set.
  *
- * One table of functions for each level; the best one that the processor can
- * run is chosen once, in kernels_best(). ops.c and attend.c are the only
- * callers. All levels compute the same formulas in the same order, written
- * once over vector types (vectors.h) and compiled once for each level: the
- * same bits. Pure functions, any thread. Shapes: row-major, T tokens.
+ * One table of functions for each level; kernels_best() is the best one that
+ * the processor can run. ops.c and attend.c are the only callers. All levels
+ * compute the same formulas in the same order, written once over vector types
+ * (vectors.h) and compiled once for each level: the same bits. Pure functions,
+ * any thread. Weights stand in tiles (matrix.h); numbers of T tokens are f32 in
+ * rows that stand ldx or ldy floats apart.
  */
 #ifndef JIELONG_KERNELS_H
 #define JIELONG_KERNELS_H
@@ -22,20 +23,21 @@ struct tiled_kernels;
 
 struct kernels {
     /* "generic"; "avx2", "avxvnni", "avx512", "avx512vnni", "avx512bf16",
-     * "amx"; "neon",
-     * "neondot" */
+     * "amx"; "neon", "neondot" */
     const char *name;
-    const struct tiled_kernels *tiled;   /* int8, int4: tiled.h */
+    const struct tiled_kernels *tiled;   /* int8, int4, fast bf16: tiled.h */
     const struct attend_kernels *attend; /* attend_kernels.h */
 
     /* f32 and bf16 weights in tiles. Every output is one sum in one order on
      * all levels, product_body.h says which.
      *   tokens: of one call, at most
-     *   pack_tokens: xp[k][T] = x[t][k]; one token is packed as it is
-     *   product: y[t][i] for the 16 n_tiles rows from the tile at w on, the
-     * next one tile_bytes behind, over K inputs of them. add: y holds the sum
-     * of the runs before; w and xp then begin at a whole run. Memory `ahead`
-     * of what is read is asked for: what will be read next. */
+     *   pack_tokens: xp[k][t] = x[t][k], T side by side; one token is packed
+     * as it is
+     *   product, by type (f32, bf16): y[t][i] for the 16 n_tiles rows from the
+     * tile at w on, the next one tile_bytes behind, over K inputs of them.
+     * add: y holds the sum of the runs before; w and xp then begin at a whole
+     * run. Memory `ahead` bytes of what is read is asked for: what will be
+     * read next. */
     int tokens;
     void (*pack_tokens)(const float *x, size_t ldx, int T, int K, float *xp);
     void (*product[2])(const void *w, size_t tile_bytes, size_t ahead,

@@ -1,10 +1,13 @@
-/* engine/kernels/tiled.h  The inner loops over int8 and int4 in tiles (matrix.h).
+/* engine/kernels/tiled.h  The inner loops over int8 and int4 in tiles
+ * (matrix.h), and over bf16 in fast mode.
  *
  * Each output is one sum over the inputs in rising order, the same whatever
  * else is computed beside it: results do not depend on how many tokens or rows
  * share a call. The tokens are taken as int8 in blocks of 32 inputs,
  *   y = sum over blocks of (w scale * x scale) * (integer sum),
  * each operation rounded by itself, so that every level gives the same bits.
+ * Only bf16 has sums in an order of the level's own: for fast mode. Pure
+ * functions, any thread.
  */
 #ifndef JIELONG_TILED_H
 #define JIELONG_TILED_H
@@ -40,7 +43,8 @@ struct tiled_kernels {
      * order of their own, for UNIT_TOKENS tokens or more. */
     void (*round_to_bf16)(const float *x, int K, unsigned short *out);
     /* y[t][i] for the 16 n_tiles rows from the tile at w on and the tokens
-     * t0 .. t0+T-1; y's first row belongs to t0. */
+     * t0 .. t0+T-1; y's first row belongs to t0, rows stand ldy apart. NULL
+     * for WT_F32, and for WT_BF16 where round_to_bf16 is NULL. */
     void (*rows[WT_COUNT])(const void *w, int n_tiles, int K,
                            const struct tokens *x, int t0, int T, float *y,
                            size_t ldy);
