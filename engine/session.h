@@ -63,8 +63,8 @@ void session_free(struct session *s);
 bool session_sync(struct session *s, const int *ids, size_t n, struct err *err);
 /* One token more. Needs room (session_n < P). Errors as session_sync(). */
 bool session_step(struct session *s, int id, struct err *err);
-/* [V], borrowed till the next sync, step, fork or move. NULL before the first, and after
- * one that was cancelled. */
+/* [V], borrowed till the next sync, step, fork or move. NULL before the first,
+ * and after one that was cancelled. */
 const float *session_logits(const struct session *s);
 size_t session_n(const struct session *s);       /* tokens it stands at */
 const int *session_ids(const struct session *s); /* borrowed */

@@ -237,9 +237,9 @@ bool tok_read_added(struct json *j, const char *name, struct added *a);
 /* Has the file one (whatever it is worth)? */
 bool vocab_in_meta(const struct meta *m);
 /* name: of the file, for messages. ERR_MODEL: what is there is broken;
- * ERR_FAILED: it is of a kind that is not supported. The hash is that of the metadata whose
- * keys begin with "tokenizer.", so that the same vocabulary in a file of
- * other block types is the same. */
+ * ERR_FAILED: it is of a kind that is not supported. The hash is that of the
+ * metadata whose keys begin with "tokenizer.", so that the same vocabulary in a
+ * file of other block types is the same. */
 struct vocab *vocab_from_meta(const struct meta *m, const char *name,
                               struct err *err);
 

@@ -22,8 +22,8 @@ struct jail_answer { /* grows in the child, then is sent */
 typedef bool (*jail_fn)(void *ud, struct jail_answer *out, struct err *err);
 
 /* fds: the n descriptors the child keeps. max: bytes of answer at most.
- * *out is given (mem_big_free). What fn says in err, or that the child died, is told
- * in err (ERR_MODEL). */
+ * *out is given (mem_big_free). What fn says in err, or that the child died, is
+ * told in err (ERR_MODEL). */
 bool jail_run(jail_fn fn, void *ud, const int *fds, size_t n, size_t max,
               char **out, size_t *len, struct err *err);
 
