@@ -112,7 +112,7 @@ const char *model_tok_hash(const struct model *m);
 
 /* Name of the arithmetic that runs, as the journal records it: by this a
  * replay knows whether it may compare. The arithmetic, then the type of the
- * weights: "strict/1/f32", or "fast/openblas-0.3.21/SkylakeX/avx512/f32".
+ * weights: "strict/1/f32", or "fast/avx512bf16/bf16".
  * Lives as long as the model. */
 const char *model_arithmetic(const struct model *m);
 

@@ -10,7 +10,6 @@
  */
 #include "engine/ops.h"
 
-#include <cblas.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -18,6 +17,7 @@
 
 #include "engine/base/mem.h"
 #include "engine/base/pool.h"
+#include "engine/blas.h"
 #include "engine/kernels/kernels.h"
 #include "engine/kernels/tiled.h"
 
@@ -48,21 +48,6 @@ struct ops {
     unsigned short *bf16; /* [T][n_blocks * 32]; else NULL */
 };
 
-/* OpenBLAS starts a thread for every other processor as soon as it is loaded,
- * and these spin for a tenth of a second before they sleep: half the machine,
- * just while a model is being opened. Ours is the only pool, so they are sent
- * home before main() begins. The second function is not in cblas.h (OpenBLAS
- * calls it itself before a fork); without it the spinning is only waste. */
-int blas_thread_shutdown_(void) __attribute__((weak));
-
-__attribute__((constructor)) static void
-blas_set_up(void)
-{
-    openblas_set_num_threads(1);
-    if (blas_thread_shutdown_)
-        blas_thread_shutdown_();
-}
-
 static size_t
 up_to(size_t n, size_t unit)
 {
@@ -79,7 +64,7 @@ max_size(size_t a, size_t b)
 static bool
 use_blas(const struct ops *o)
 {
-    return o->lim.fast && o->k->slow_products;
+    return o->lim.fast && o->k->slow_products && blas_get();
 }
 
 /* What multiplies bf16 has an order of its own. */
@@ -498,8 +483,7 @@ blas_chunk(void *ud, int chunk, int thread)
 
     for (int i = 0; i < n; i++)
         matrix_row(l->w, (size_t)(i0 + i), w + (size_t)i * (size_t)K);
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, j->T, n, K, 1.0f, j->x,
-                K, w, K, add ? 1.0f : 0.0f, y, l->w->n_out);
+    blas_get()->product(j->T, n, K, j->x, w, add ? 1 : 0, y, l->w->n_out);
     for (int t = 0; t < j->T; t++, y += l->w->n_out) {
         if (l->b)
             j->o->k->add(y, l->b + i0, n);
@@ -548,12 +532,11 @@ static pthread_once_t arithmetic_once = PTHREAD_ONCE_INIT;
 static void
 name_arithmetic(void)
 {
-    char version[32] = "";
+    const struct kernels *k = kernels_best();
+    const struct blas *blas = k->slow_products ? blas_get() : NULL;
 
-    /* "OpenBLAS 0.3.21 ..."; the threads are ours and change nothing */
-    sscanf(openblas_get_config(), "%*s %31s", version);
-    snprintf(fast_arithmetic, sizeof fast_arithmetic, "fast/openblas-%s/%s/%s",
-             version, openblas_get_corename(), kernels_best()->name);
+    snprintf(fast_arithmetic, sizeof fast_arithmetic, "fast/%s%s%s",
+             blas ? blas->name : "", blas ? "/" : "", k->name);
 }
 
 const char *

@@ -1,11 +1,10 @@
 /* engine/ops.h  The arithmetic of a layer, spread over threads.
  *
  * Between the order of the layers (gpt2.c) and the inner loops
- * (kernels/kernels.h): cuts each operation into chunks for the pool, and is
- * the only file of the forward pass that knows cblas. No sum depends on the
- * cut into chunks or on how many tokens share a pass, so a result does not
- * depend on how many threads there are or how the text was cut; in fast mode
- * it may.
+ * (kernels/kernels.h): cuts each operation into chunks for the pool. No sum
+ * depends on the cut into chunks or on how many tokens share a pass, so a
+ * result does not depend on how many threads there are or how the text was
+ * cut; in fast mode it may.
  *
  * struct ops belongs to one thread at a time. Weights stand in tiles
  * (matrix.h); x and y are f32, one row of a token after the other: [T][width].
@@ -45,7 +44,7 @@ void ops_run(struct ops *o, int n, size_t work,
              void (*fn)(void *ud, int chunk, int thread), void *ud);
 /* All that the last bits of a result depend on, by name. Strict: the same
  * bits on every machine, for any number of threads and tokens, "strict/1";
- * fast: "fast/openblas-0.3.21/SkylakeX/avx512". Static. */
+ * fast: "fast/avx512bf16", "fast/openblas-0.3.21/Prescott/generic". Static. */
 const char *ops_arithmetic(bool fast);
 
 /* x[t] = a[ids[t]] + b[first + t]: token plus position. a [V][D] in any type,

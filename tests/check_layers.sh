@@ -15,7 +15,7 @@ bad=$(
 		grep -vE '"engine/(gen|model|model_write|measure|cache|knobs|base/[a-z0-9_]+)\.h"'
 	inc '"engine/' engine/base | grep -v '"engine/base/'
 	inc '<(ncursesw/)?n?curses' engine src ui | grep -v '^ui/term\.c:'
-	inc '<(openblas/)?cblas' engine src ui | grep -vE '^engine/(ops\.c|train/)'
+	inc '<(openblas/)?cblas' engine src ui | grep -vE '^engine/(blas\.c|train/)'
 	inc '<curl/' engine src ui | grep -v '^src/fetch\.c:'
 	inc '<jansson' engine ui
 )
