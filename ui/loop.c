@@ -123,13 +123,17 @@ static void
 take_tokens(struct loop *l, bool readable)
 {
     struct ui *ui = l->ui;
+    struct turn_status st;
 
     if (!readable && turn_timeout(ui->turn, ui->now) != 0)
         return;
-    if (turn_poll(ui->turn, ui->now)) {
-        l->dirty = true;
+    if (!turn_poll(ui->turn, ui->now))
+        return;
+    l->dirty = true;
+    /* What is told before the first token does not keep that one waiting. */
+    turn_get_status(ui->turn, &st);
+    if (st.state != TURN_READING)
         l->frame_due = ui->now + FRAME_MS;
-    }
 }
 
 static void
