@@ -659,7 +659,7 @@ memory_before_trust(void **state)
 
     skip_if_memory_is_watched();
     dir = scratch_make();
-    p = text = xmalloc(64 * n);
+    p = text = xmalloc(80 * n);
     for (i = 0; i < n; i++)
         p += sprintf(p,
                      "%c\"h.%zu.ln_1.weight\":{\"dtype\":\"F32\",\"shape\":"

@@ -647,6 +647,10 @@ three_are_written_and_one_is_taken(void **state)
     want = version_after(&d, 1);
     disk_close(&d);
     first = card_row(p, 1, 14);
+    for (int y = 15; !*first && y < 20; y++) { /* it began with a line break */
+        free(first);
+        first = card_row(p, 1, y);
+    }
     assert_true(strlen(first) > 0 && strstr(want, first));
     press(p, "2");
     sees(p, "F1 help");
