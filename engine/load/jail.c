@@ -15,6 +15,7 @@
 #include <linux/filter.h>
 #include <linux/landlock.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -27,6 +28,7 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "engine/base/file.h"
@@ -290,9 +292,35 @@ take_answer(int fd, size_t max, char **out, size_t *len, struct err *err)
     return err_set(err, ERR_MODEL, "the reader stopped in mid-answer");
 }
 
-bool
-jail_run(jail_fn fn, void *ud, const int *fds, size_t n, size_t max, char **out,
-         size_t *len, struct err *err)
+/* A copy of a process with threads has only the one that made it: a lock that
+ * another one held is never opened there. Such a copy uses no processor time
+ * and says nothing for STUCK_MS. (So may one on a very slow disk; the last
+ * try waits as long as it takes.) */
+#define STUCK_MS 1500
+#define TRIES    4
+
+static bool
+is_stuck(pid_t pid, int fd)
+{
+    struct pollfd p = { .fd = fd, .events = POLLIN };
+    struct timespec was = { 0 }, now = { 0 };
+    clockid_t clock;
+
+    if (clock_getcpuclockid(pid, &clock) != 0)
+        return false;
+    for (;;) {
+        if (poll(&p, 1, STUCK_MS) != 0 || clock_gettime(clock, &now) != 0)
+            return false;
+        if (now.tv_sec == was.tv_sec && now.tv_nsec == was.tv_nsec)
+            return true;
+        was = now;
+    }
+}
+
+/* false and *stuck: nothing was heard of it. */
+static bool
+run_once(jail_fn fn, void *ud, const int *fds, size_t n, size_t max, char **out,
+         size_t *len, bool *stuck, struct err *err)
 {
     int pipes[2], status;
     pid_t pid;
@@ -312,11 +340,25 @@ jail_run(jail_fn fn, void *ud, const int *fds, size_t n, size_t max, char **out,
         close(pipes[0]);
         return err_errno(err, ERR_MODEL, errno, "cannot start the reader");
     }
-    ok = take_answer(pipes[0], max, out, len, err);
+    *stuck = *stuck && is_stuck(pid, pipes[0]);
+    ok = !*stuck && take_answer(pipes[0], max, out, len, err);
     close(pipes[0]);
     if (!ok)
         kill(pid, SIGKILL);
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;
+    return ok;
+}
+
+bool
+jail_run(jail_fn fn, void *ud, const int *fds, size_t n, size_t max, char **out,
+         size_t *len, struct err *err)
+{
+    bool ok = false, stuck = true;
+
+    for (int i = 0; stuck && i < TRIES; i++) {
+        stuck = i + 1 < TRIES;
+        ok = run_once(fn, ud, fds, n, max, out, len, &stuck, err);
+    }
     return ok;
 }
